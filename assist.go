@@ -1,0 +1,315 @@
+package unio
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/unio-stack/unio/internal/memory"
+)
+
+// An assist carries out one request that the provider cannot do in one step:
+// ragged or misaligned transfers, long ones, short ones, provided atomics and
+// zeroes, and durability by a flush. The op's Request is then the current
+// step; user is what was posted.
+type assist struct {
+	user   Request
+	length int64
+	pos    int64 // bytes of the request that are done
+	phase  phase
+	bounce *memory.Block // nil until a step needs it
+	stalls int           // steps in a row that moved nothing
+}
+
+// phase is what the current step is for.
+type phase uint8
+
+const (
+	phaseNext   phase = iota // between steps
+	phaseDirect              // between the medium and the caller's memory, or without memory
+	phaseFill                // medium to bounce, for a read
+	phaseLoad                // medium to bounce, to be modified and stored
+	phaseStore               // bounce to medium
+	phaseFlush
+)
+
+const (
+	// bounceSize bytes are copied at most in one step.
+	bounceSize = 64 << 10
+	// maxBounces bounds the bounce buffers of a channel, to 1 MiB.
+	maxBounces = 16
+	maxStalls  = 8
+)
+
+// assist takes over a request that start cannot submit as it is.
+func (c *Channel) assist(op *Op) {
+	op.assist = c.assists.get()
+	op.assist.user, op.assist.length = op.Request, op.length
+	c.counts.assisted++
+	l := op.Region.store.locks
+	if l == nil || !op.Op.mutates() || op.lock != unlocked {
+		c.advance(op)
+		return
+	}
+	op.state = opLocking
+	granted := false
+	if c.rewrites(op) {
+		granted = l.exclude(op)
+	} else {
+		granted = l.share(op)
+	}
+	if !granted {
+		c.locking++
+		return
+	}
+	c.advance(op)
+}
+
+// rewrites reports whether op reads bytes in order to write them back.
+func (c *Channel) rewrites(op *Op) bool {
+	unit := int64(c.dev.info.BlockSize)
+	return op.Op.isAtomic() || (op.Offset|op.length)&(unit-1) != 0
+}
+
+// resumeShort continues a direct operation that the medium did in part.
+func (c *Channel) resumeShort(op *Op) {
+	if op.n <= 0 || op.Op.isAtomic() {
+		op.n, op.err = 0, errNoProgress
+		c.end(op)
+		return
+	}
+	a := c.assists.get()
+	a.user, a.length = op.Request, op.length
+	a.pos = op.n &^ (int64(c.unit(op.Op)) - 1)
+	op.assist = a
+	c.counts.assisted++
+	c.advance(op)
+}
+
+var errNoProgress = fmt.Errorf("%w: the medium moved no bytes", ErrMedia)
+
+// unit is what the medium does at once for the operation.
+func (c *Channel) unit(o Opcode) int {
+	if o.hasRange() {
+		return c.dev.info.ZeroUnit
+	}
+	return c.dev.info.BlockSize
+}
+
+// advance chooses and submits the next step, or ends the request.
+func (c *Channel) advance(op *Op) {
+	a := op.assist
+	switch {
+	case op.abort:
+		op.err = ErrCanceled
+	case a.pos < a.length:
+		c.transfer(op)
+		return
+	case a.user.Flags&Durable != 0 && !c.dev.info.NativeDurable && a.phase != phaseFlush:
+		c.issue(op, phaseFlush, Request{Op: OpFlush})
+		return
+	}
+	c.finish(op)
+}
+
+// finish ends an assisted request: op.err is final.
+func (c *Channel) finish(op *Op) {
+	op.n = op.assist.pos
+	if op.err != nil && op.n == op.assist.length {
+		op.n = 0 // the transfer was whole, but not made durable
+	}
+	c.end(op)
+}
+
+// transfer submits the next step of an unfinished request.
+func (c *Channel) transfer(op *Op) {
+	a := op.assist
+	r := &a.user
+	at, left := r.Offset+a.pos, a.length-a.pos
+	if n := c.directly(r, a.pos, left); n > 0 {
+		step := Request{Op: r.Op, Flags: r.Flags & Durable, Offset: at}
+		if r.Op.hasData() {
+			step.Data = r.Data[a.pos : a.pos+n]
+		} else {
+			step.Length = n
+		}
+		c.issue(op, phaseDirect, step)
+		return
+	}
+	if a.bounce == nil && !c.takeBounce(op) {
+		return
+	}
+	lo, hi := c.window(r, a.pos, left)
+	step := Request{Op: OpRead, Offset: lo, Data: a.bounce.Bytes()[:hi-lo]}
+	switch {
+	case r.Op == OpRead:
+		c.issue(op, phaseFill, step)
+	case r.Op.isAtomic(), lo < at, hi > at+left:
+		c.issue(op, phaseLoad, step)
+	default:
+		c.store(op, lo, hi)
+	}
+}
+
+// directly returns how many bytes at pos the medium can move without a copy.
+func (c *Channel) directly(r *Request, pos, left int64) int64 {
+	d, unit := c.dev, int64(c.unit(r.Op))
+	if !d.info.Native.Has(r.Op) || r.Op.isAtomic() || (r.Offset+pos)&(unit-1) != 0 {
+		return 0
+	}
+	if r.Op.hasData() && (r.Vec != nil || !d.alignedMemory(r.Data[pos:])) {
+		return 0
+	}
+	return min(left, d.info.MaxTransfer) &^ (unit - 1)
+}
+
+// window returns the whole blocks, at most a bounce buffer of them, that the
+// next copied step covers. It stops where the rest can go without a copy.
+func (c *Channel) window(r *Request, pos, left int64) (lo, hi int64) {
+	block := int64(c.dev.info.BlockSize)
+	at := r.Offset + pos
+	lo = at &^ (block - 1)
+	hi = min((at+left+block-1)&^(block-1), lo+bounceSize)
+	unit := max(block, int64(c.unit(r.Op)))
+	next := at&^(unit-1) + unit - at // bytes to the next boundary
+	if r.Op.isAtomic() || next >= left {
+		return lo, hi
+	}
+	if c.directly(r, pos+next, left-next) > 0 {
+		hi = min(hi, at+next)
+	}
+	return lo, hi
+}
+
+// store writes the request's bytes over the bounce buffer's [lo, hi) and the
+// result to the medium.
+func (c *Channel) store(op *Op, lo, hi int64) {
+	a := op.assist
+	r := &a.user
+	buf := a.bounce.Bytes()[:hi-lo]
+	at := r.Offset + a.pos
+	n := min(hi-at, a.length-a.pos)
+	own := buf[at-lo : at-lo+n]
+	switch {
+	case r.Op.isAtomic():
+		if !c.modify(op, own) {
+			a.pos = a.length
+			c.advance(op)
+			return
+		}
+	case r.Op == OpWrite:
+		gather(own, r, a.pos)
+		c.counts.bounced += n
+	default:
+		clear(own)
+	}
+	c.issue(op, phaseStore, Request{Op: OpWrite, Flags: r.Flags & Durable, Offset: lo, Data: buf})
+}
+
+// modify applies an atomic to its word and reports whether it changed.
+func (c *Channel) modify(op *Op, word []byte) bool {
+	r := &op.assist.user
+	old := binary.LittleEndian.Uint64(word)
+	op.value = old
+	if r.Op == OpFetchAdd {
+		binary.LittleEndian.PutUint64(word, old+r.Swap)
+		return r.Swap != 0
+	}
+	binary.LittleEndian.PutUint64(word, r.Swap)
+	return old == r.Compare && r.Swap != old
+}
+
+// issue submits one step.
+func (c *Channel) issue(op *Op, p phase, step Request) {
+	a := op.assist
+	a.phase = p
+	step.ID, step.Region = a.user.ID, a.user.Region
+	op.Request = step
+	op.length = step.size()
+	c.submit(op)
+}
+
+// step takes back a step and goes on.
+func (c *Channel) step(op *Op) {
+	a := op.assist
+	if op.err != nil {
+		c.finish(op)
+		return
+	}
+	if a.phase == phaseFlush {
+		c.advance(op)
+		return
+	}
+	done := c.covered(op)
+	if done <= 0 {
+		c.stall(op)
+		return
+	}
+	a.stalls = 0
+	switch a.phase {
+	case phaseLoad:
+		c.store(op, op.Offset, op.Offset+op.length)
+		return
+	case phaseFill:
+		at := a.user.Offset + a.pos - op.Offset
+		scatter(&a.user, a.pos, op.Data[at:at+done])
+		c.counts.bounced += done
+	}
+	a.pos += done
+	c.advance(op)
+}
+
+// covered returns how many bytes of the request a step has dealt with. What is
+// short ends at a whole block; what was to be modified is of no use if short.
+func (c *Channel) covered(op *Op) int64 {
+	a := op.assist
+	end := op.Offset + op.n
+	if op.n < op.length {
+		if a.phase == phaseLoad {
+			return 0
+		}
+		end &^= int64(c.unit(op.Op)) - 1
+	}
+	return min(end-(a.user.Offset+a.pos), a.length-a.pos)
+}
+
+// stall tries a step again that moved too little, a few times.
+func (c *Channel) stall(op *Op) {
+	a := op.assist
+	if a.stalls++; op.n <= 0 || a.stalls > maxStalls {
+		op.err = errNoProgress
+		c.finish(op)
+		return
+	}
+	c.advance(op)
+}
+
+// dropAssist gives the op its posted request back.
+func (c *Channel) dropAssist(op *Op) {
+	a := op.assist
+	op.assist = nil
+	op.Request, op.length = a.user, a.length
+	b := a.bounce
+	c.assists.put(a)
+	if b == nil {
+		return
+	}
+	if next := c.assists.putBounce(b); next != nil {
+		c.advance(next)
+	}
+}
+
+// takeBounce gets the op a bounce buffer; if it returns false the op waits for
+// one, or has failed.
+func (c *Channel) takeBounce(op *Op) bool {
+	b, err := c.assists.takeBounce(op)
+	switch {
+	case err != nil:
+		op.err = fmt.Errorf("%w: bounce buffer: %w", ErrNoSpace, err)
+		c.finish(op)
+	case b == nil:
+		op.state = opBouncing
+	default:
+		op.assist.bounce = b
+	}
+	return b != nil
+}

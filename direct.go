@@ -1,0 +1,50 @@
+package unio
+
+import "fmt"
+
+// direct reports whether the provider can carry out r as it is.
+func (d *Device) direct(r *Request, length int64) bool {
+	if r.Flags&Durable != 0 && !d.info.NativeDurable && r.Op.mutates() {
+		return false
+	}
+	if length > d.info.MaxTransfer {
+		return false
+	}
+	if d.simple.Has(r.Op) {
+		return true
+	}
+	return d.info.Native.Has(r.Op) && d.aligned(r, length)
+}
+
+// aligned reports whether an operation that an alignment rule concerns obeys it.
+func (d *Device) aligned(r *Request, length int64) bool {
+	if r.Op.hasRange() {
+		return (r.Offset|length)&int64(d.info.ZeroUnit-1) == 0
+	}
+	if (r.Offset|length)&int64(d.info.BlockSize-1) != 0 {
+		return false
+	}
+	if r.Vec == nil {
+		return d.alignedMemory(r.Data)
+	}
+	for _, p := range r.Vec {
+		if !d.alignedMemory(p) || len(p)&(d.info.BlockSize-1) != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *Device) alignedMemory(p []byte) bool {
+	return addr(p)&uintptr(d.info.MemoryAlign-1) == 0
+}
+
+// needsCopy reports whether bytes of the caller would be copied on the way.
+func (d *Device) needsCopy(r *Request) bool {
+	return r.Op.hasData() && !d.simple.Has(r.Op) && !d.aligned(r, r.size())
+}
+
+func (d *Device) copyReason(*Request) string {
+	return fmt.Sprintf("it would need a copy, which NoCopy forbids: offset and lengths must be multiples of %d, memory aligned to %d",
+		d.info.BlockSize, d.info.MemoryAlign)
+}

@@ -1,0 +1,41 @@
+package unio
+
+import (
+	"sync"
+	"time"
+)
+
+// An ErrorRecord is a failure that a device remembers.
+type ErrorRecord struct {
+	Time time.Time
+	Err  error
+}
+
+// errorLogSize is how many failures a device remembers.
+const errorLogSize = 64
+
+// errorLog keeps the last failures. It is off the path of what succeeds.
+type errorLog struct {
+	mu      sync.Mutex
+	records [errorLogSize]ErrorRecord // guarded by mu
+	n       uint64                    // failures seen; guarded by mu
+}
+
+func (l *errorLog) add(err error) {
+	now := time.Now()
+	l.mu.Lock()
+	l.records[l.n%errorLogSize] = ErrorRecord{now, err}
+	l.n++
+	l.mu.Unlock()
+}
+
+// last returns the remembered failures, oldest first.
+func (l *errorLog) last() []ErrorRecord {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]ErrorRecord, 0, min(l.n, errorLogSize))
+	for i := l.n - uint64(cap(out)); i < l.n; i++ {
+		out = append(out, l.records[i%errorLogSize])
+	}
+	return out
+}

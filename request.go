@@ -1,0 +1,159 @@
+package unio
+
+import "math"
+
+// A Request is one operation posted to a channel. Post copies it; what Data
+// and Vec refer to (and Vec's own array) belongs to the stack from Post until
+// the request's completion: do not read, write or free it in between.
+type Request struct {
+	// ID comes back in the Completion and names the request to Cancel. It
+	// means nothing to the stack and need not be unique.
+	ID uint64
+	// Op is what to do.
+	Op Opcode
+	// Flags change how.
+	Flags Flags
+	// Region is what to do it to: a region of the channel's device.
+	Region *Region
+	// Offset is in bytes from the start of the region, at any alignment;
+	// for atomics a multiple of 8.
+	Offset int64
+	// Length is in bytes, for Discard and WriteZeroes only.
+	Length int64
+	// Data is the memory to read into or write from, of any kind and
+	// alignment. For atomics it may be nil, or 8 bytes that receive the
+	// word's old value, little-endian.
+	Data []byte
+	// Vec scatters or gathers over several pieces, in order, instead of Data.
+	Vec [][]byte
+	// Compare is the value CompareSwap expects. Words are little-endian.
+	Compare uint64
+	// Swap is what CompareSwap stores; FetchAdd adds it.
+	Swap uint64
+}
+
+// A Completion is how one request ended.
+type Completion struct {
+	// ID is the Request's.
+	ID uint64
+	// N is the number of bytes read, written, zeroed or discarded. It is less
+	// than what was asked only when Err is not nil.
+	N int64
+	// Value is the old value of the word, for atomics.
+	Value uint64
+	// Err is nil, or an *OpError.
+	Err error
+}
+
+// size returns the number of bytes the request covers in its region.
+func (r *Request) size() int64 {
+	switch {
+	case r.Vec != nil:
+		var n int64
+		for _, p := range r.Vec {
+			n += int64(len(p))
+		}
+		return n
+	case r.Op.isAtomic():
+		return wordSize
+	case r.Op.hasRange():
+		return r.Length
+	}
+	return int64(len(r.Data))
+}
+
+const wordSize = 8
+
+// check says what is wrong with the request on a channel of dev, or nil. It is
+// complete: what passes can be started. It does not allocate unless it fails.
+func (r *Request) check(dev *Device, noCopy bool) error {
+	reg := r.Region
+	switch {
+	case !r.Op.valid():
+		return r.refuse(dev, ErrInvalid, "unknown operation")
+	case reg == nil:
+		return r.refuse(dev, ErrInvalid, "no region: set Request.Region to what Device.Attach returned")
+	case reg.dev != dev:
+		return r.refuse(dev, ErrInvalid, "region belongs to another device, "+reg.dev.info.Name)
+	case !dev.ops.Has(r.Op):
+		return r.refuse(dev, ErrUnsupported, "the device offers "+dev.ops.String())
+	case r.Flags&^allFlags != 0:
+		return r.refuse(dev, ErrInvalid, "unknown flags "+r.Flags.String())
+	case reg.revoked.Load():
+		return r.refuse(dev, ErrRevoked, "")
+	case reg.rights&r.Op.needs() != r.Op.needs():
+		return r.refuse(dev, ErrAccess, "region is attached "+reg.rights.String())
+	case r.Op == OpFlush:
+		return nil
+	}
+	if err := r.checkMemory(dev); err != nil {
+		return err
+	}
+	n, end := r.size(), reg.Size()
+	if r.Offset < 0 || n > end || r.Offset > end-n {
+		return r.refuse(dev, ErrOutOfRange, "")
+	}
+	if noCopy && dev.needsCopy(r) {
+		return r.refuse(dev, ErrUnsupported, dev.copyReason(r))
+	}
+	return nil
+}
+
+// checkMemory checks the fields that describe memory, length and alignment.
+func (r *Request) checkMemory(dev *Device) error {
+	switch {
+	case r.Op.isAtomic():
+		if r.Offset%wordSize != 0 {
+			return r.refuse(dev, ErrMisaligned, "atomics need an offset that is a multiple of 8")
+		}
+		if len(r.Data) != 0 && len(r.Data) != wordSize || r.Vec != nil {
+			return r.refuse(dev, ErrInvalid, "Data of an atomic is nil or 8 bytes")
+		}
+	case r.Op.hasRange():
+		if r.Length <= 0 {
+			return r.refuse(dev, ErrInvalid, "Length must be positive")
+		}
+	case r.Vec == nil:
+		if len(r.Data) == 0 {
+			return r.refuse(dev, ErrInvalid, "no memory: Data and Vec are empty")
+		}
+	default:
+		return r.checkVec(dev)
+	}
+	return nil
+}
+
+// MaxVec is how many pieces a Request's Vec may have (Linux's UIO_MAXIOV).
+const MaxVec = 1024
+
+func (r *Request) checkVec(dev *Device) error {
+	if len(r.Data) != 0 {
+		return r.refuse(dev, ErrInvalid, "both Data and Vec are set")
+	}
+	if len(r.Vec) == 0 || len(r.Vec) > MaxVec {
+		return r.refuse(dev, ErrInvalid, "Vec must have 1 to 1024 pieces")
+	}
+	var n int64
+	for _, p := range r.Vec {
+		if len(p) == 0 {
+			return r.refuse(dev, ErrInvalid, "Vec has an empty piece")
+		}
+		if int64(len(p)) > math.MaxInt64-n {
+			return r.refuse(dev, ErrOutOfRange, "Vec is longer than any region")
+		}
+		n += int64(len(p))
+	}
+	return nil
+}
+
+// refuse describes a request that is not posted.
+func (r *Request) refuse(dev *Device, cause error, detail string) *OpError {
+	e := &OpError{
+		Op: r.Op, Device: dev.info.Name, Offset: r.Offset, Length: r.size(), BadByte: -1,
+		Layer: LayerCore, Detail: detail, Err: cause,
+	}
+	if r.Region != nil {
+		e.Region = r.Region.name
+	}
+	return e
+}

@@ -1,0 +1,6 @@
+package unio
+
+import "golang.org/x/sys/unix"
+
+// threadID identifies the calling OS thread.
+func threadID() int { return unix.Gettid() }
