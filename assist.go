@@ -18,6 +18,7 @@ type assist struct {
 	phase  phase
 	bounce *memory.Block // nil until a step needs it
 	stalls int           // steps in a row that moved nothing
+	flush  bool          // durable by a flush at the end, not by each step
 }
 
 // phase is what the current step is for.
@@ -42,9 +43,7 @@ const (
 
 // assist takes over a request that start cannot submit as it is.
 func (c *Channel) assist(op *Op) {
-	op.assist = c.assists.get()
-	op.assist.user, op.assist.length = op.Request, op.length
-	c.counts.assisted++
+	c.takeOver(op)
 	l := op.Region.store.locks
 	if l == nil || !op.Op.mutates() || op.lock != unlocked {
 		c.advance(op)
@@ -77,12 +76,26 @@ func (c *Channel) resumeShort(op *Op) {
 		c.end(op)
 		return
 	}
+	c.takeOver(op)
+	op.assist.pos = op.n &^ (int64(c.unit(op.Op)) - 1)
+	c.advance(op)
+}
+
+// takeOver makes op an assisted request.
+func (c *Channel) takeOver(op *Op) {
 	a := c.assists.get()
 	a.user, a.length = op.Request, op.length
-	a.pos = op.n &^ (int64(c.unit(op.Op)) - 1)
+	a.flush = op.Flags&Durable != 0 && op.Op.mutates() && !c.dev.durable.Has(op.Op)
 	op.assist = a
 	c.counts.assisted++
-	c.advance(op)
+}
+
+// stepFlags are the flags of a step.
+func (a *assist) stepFlags() Flags {
+	if a.flush {
+		return 0
+	}
+	return a.user.Flags & Durable
 }
 
 var errNoProgress = fmt.Errorf("%w: the medium moved no bytes", ErrMedia)
@@ -99,16 +112,16 @@ func (c *Channel) unit(o Opcode) int {
 func (c *Channel) advance(op *Op) {
 	a := op.assist
 	switch {
+	case a.pos == a.length && (!a.flush || a.phase == phaseFlush):
+		c.finish(op)
 	case op.abort:
 		op.err = ErrCanceled
+		c.finish(op)
 	case a.pos < a.length:
 		c.transfer(op)
-		return
-	case a.user.Flags&Durable != 0 && !c.dev.info.NativeDurable && a.phase != phaseFlush:
+	default:
 		c.issue(op, phaseFlush, Request{Op: OpFlush})
-		return
 	}
-	c.finish(op)
 }
 
 // finish ends an assisted request: op.err is final.
@@ -126,7 +139,7 @@ func (c *Channel) transfer(op *Op) {
 	r := &a.user
 	at, left := r.Offset+a.pos, a.length-a.pos
 	if n := c.directly(r, a.pos, left); n > 0 {
-		step := Request{Op: r.Op, Flags: r.Flags & Durable, Offset: at}
+		step := Request{Op: r.Op, Flags: a.stepFlags(), Offset: at}
 		if r.Op.hasData() {
 			step.Data = r.Data[a.pos : a.pos+n]
 		} else {
@@ -202,7 +215,7 @@ func (c *Channel) store(op *Op, lo, hi int64) {
 	default:
 		clear(own)
 	}
-	c.issue(op, phaseStore, Request{Op: OpWrite, Flags: r.Flags & Durable, Offset: lo, Data: buf})
+	c.issue(op, phaseStore, Request{Op: OpWrite, Flags: a.stepFlags(), Offset: lo, Data: buf})
 }
 
 // modify applies an atomic to its word and reports whether it changed.

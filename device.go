@@ -16,6 +16,8 @@ type Device struct {
 	ops  OpSet // native and provided; immutable
 	// simple are the native operations that no alignment rule concerns; immutable.
 	simple OpSet
+	// durable are the operations whose every step can be durable; immutable.
+	durable OpSet
 	log    errorLog
 
 	mu       sync.Mutex
@@ -44,6 +46,9 @@ func NewDevice(p Provider) *Device {
 	info := p.Info().withDefaults()
 	d := &Device{p: p, info: info, ops: info.Native | info.Provided, stores: map[string]*store{}}
 	d.simple = info.Native
+	if info.NativeDurable.Has(OpWrite) {
+		d.durable = info.NativeDurable | info.Provided
+	}
 	if info.BlockSize > 1 || info.MemoryAlign > 1 {
 		d.simple &^= Ops(OpRead, OpWrite)
 	}

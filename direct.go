@@ -4,7 +4,7 @@ import "fmt"
 
 // direct reports whether the provider can carry out r as it is.
 func (d *Device) direct(r *Request, length int64) bool {
-	if r.Flags&Durable != 0 && !d.info.NativeDurable && r.Op.mutates() {
+	if r.Flags&Durable != 0 && r.Op.mutates() && !d.durable.Has(r.Op) {
 		return false
 	}
 	if length > d.info.MaxTransfer {

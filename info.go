@@ -8,6 +8,8 @@ type Persistence uint8
 const (
 	// Volatile memory is gone with the process.
 	Volatile Persistence = iota
+	// Host memory outlives the process, not a loss of power.
+	Host
 	// Power loss leaves what was flushed.
 	Power
 )
@@ -16,6 +18,8 @@ func (p Persistence) String() string {
 	switch p {
 	case Volatile:
 		return "volatile"
+	case Host:
+		return "host"
 	case Power:
 		return "power-fail"
 	}
@@ -38,8 +42,8 @@ type Info struct {
 	// composes from it: slower, with the same promises.
 	Native   OpSet `json:"native"`
 	Provided OpSet `json:"provided"`
-	// NativeDurable: Durable costs no separate flush.
-	NativeDurable bool `json:"native_durable"`
+	// NativeDurable are the operations whose Durable costs no separate flush.
+	NativeDurable OpSet `json:"native_durable"`
 
 	// BlockSize, MemoryAlign and ZeroUnit, in bytes, are what the medium moves
 	// at once, how it wants memory aligned, and the unit of its Discard and

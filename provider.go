@@ -47,9 +47,9 @@ type QueueConfig struct {
 
 // A Queue carries the operations of one channel. Submit, Reap and Cancel are
 // called by one goroutine at a time (the channel's owner of the moment, under
-// mutual exclusion); Sleep by one goroutine at a time, possibly while another
-// is in Submit, Reap or Cancel; Wake and Counters by anyone. Nothing is
-// called during or after Close.
+// mutual exclusion), and so is Counters; Sleep by one goroutine at a time,
+// possibly while another is in one of those; Wake by anyone. Nothing is called
+// during or after Close.
 type Queue interface {
 	// Submit starts the operations with one doorbell, in any order, and does
 	// not block. It always accepts them: the core keeps to Depth. It may end
@@ -57,8 +57,8 @@ type Queue interface {
 	Submit(ops []*Op)
 	// Reap ends, by Op.Complete, the operations that the device has finished.
 	Reap()
-	// Cancel tries to end an operation early; it completes either way, and
-	// only when nothing touches its memory any more.
+	// Cancel tries to end an operation early, perhaps at once by Op.Complete; it
+	// completes either way, and only when nothing touches its memory any more.
 	Cancel(op *Op)
 	// Sleep blocks the goroutine, holding no OS thread (unless Pinned), until
 	// Reap may have something to do or Wake was called since Sleep last

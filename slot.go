@@ -7,7 +7,7 @@ import (
 
 // An Op is one operation on its way through a provider's Queue: what is to be
 // done to whole blocks, in fields of the embedded Request. Of its flags only
-// Durable concerns the provider, and only if Info.NativeDurable. The provider
+// Durable concerns the provider, and only if Info.NativeDurable has the operation. The provider
 // reads it between Submit and Complete, and may shorten nothing in it.
 type Op struct {
 	Request
@@ -52,7 +52,7 @@ func (o *Op) Size() int64 { return o.length }
 // Handle returns the provider's own side of the region.
 func (o *Op) Handle() Handle { return o.Region.store.handle }
 
-// Complete ends the operation, inside Submit or Reap: n bytes were done from
+// Complete ends the operation, inside Submit, Reap or Cancel: n bytes were done from
 // its start, in order. n short of Size without an error is a short transfer,
 // which the core continues. err should wrap one of this package's causes.
 func (o *Op) Complete(n int64, err error) {
