@@ -1,0 +1,47 @@
+package file
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Sleep implements unio.Queue. The ring raises the event only while somebody
+// sleeps: otherwise every completion would wake the Go runtime's poller.
+func (q *ringQueue) Sleep() {
+	if q.pinned {
+		q.sleepInRing()
+		return
+	}
+	if q.stuck.Load() { // the kernel is short of memory: give it time
+		time.Sleep(stuckPause)
+		return
+	}
+	q.ring.SetEventfdEnabled(true)
+	q.event.Sleep(q.pending)
+	q.ring.SetEventfdEnabled(false)
+}
+
+const stuckPause = 100 * time.Microsecond
+
+// sleepInRing blocks the channel's own thread in the kernel. Wake reaches it
+// through a poll of the event.
+func (q *ringQueue) sleepInRing() {
+	if !q.ring.Pending() {
+		_, _ = q.ring.SubmitAndWait(1, -1) // a fault shows in the next Submit
+	}
+}
+
+// armWake has a pinned ring complete an entry when the event is raised.
+func (q *ringQueue) armWake() {
+	q.event.Reset()
+	if sqe := q.entry(); sqe != nil {
+		sqe.PollAdd(q.event.FD(), unix.POLLIN)
+		sqe.SetUserData(tagWake)
+		q.entered = append(q.entered, tagWake)
+		q.flush()
+	}
+}
+
+// Wake implements unio.Queue.
+func (q *ringQueue) Wake() { q.event.Raise() }
