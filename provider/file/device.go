@@ -77,5 +77,5 @@ func (d *device) NewQueue(cfg unio.QueueConfig) (unio.Queue, error) {
 // Close implements unio.Provider.
 func (d *device) Close() error {
 	d.pool.close()
-	return d.m.f.Close()
+	return d.m.close()
 }

@@ -5,13 +5,15 @@ import (
 	"unsafe"
 
 	"github.com/unio-stack/unio"
+	"github.com/unio-stack/unio/internal/memory"
 	"golang.org/x/sys/unix"
 )
 
 // An inliner answers inside Post what needs no waiting: reads that the page
 // cache holds, writes that it takes, anything on a file system in memory. A
 // system call of its own costs less than a request that the engine hands to a
-// worker, and no more than one that the ring completes at once.
+// worker, and no more than one that the ring completes at once; a file in
+// memory is mapped, and costs a copy.
 //
 // What would wait goes to the engine. Reads of a disk's file ask the kernel not
 // to wait (RWF_NOWAIT). Most file systems cannot say that of a write, so those
@@ -88,7 +90,30 @@ func (i *inliner) try(op *unio.Op) bool {
 	if op.Op == unio.OpRead && i.kind == inlineCached {
 		return i.reads.open() && i.readCached(op)
 	}
-	return op.Flags&unio.Durable == 0 && i.writes.open() && i.transfer(op)
+	return i.copyMapped(op) || op.Flags&unio.Durable == 0 && i.writes.open() && i.transfer(op)
+}
+
+// copyMapped reads or writes the mapping of a file in memory. What faults (the
+// file shrank, the file system is full) is left to a system call to explain.
+func (i *inliner) copyMapped(op *unio.Op) bool {
+	mapped := i.m.mapped.Load()
+	if mapped == nil {
+		return false
+	}
+	n, write := int64(len(op.Data)), op.Op == unio.OpWrite
+	if op.Offset+n > mapped.Size() || mapped.Touch(op.Offset, n, write) != nil {
+		return false
+	}
+	dst, src := op.Data, mapped.Bytes()[op.Offset:op.Offset+n]
+	if write {
+		dst, src = src, dst
+	}
+	if _, err := memory.CopyGuarded(dst, src); err != nil {
+		return false
+	}
+	i.done++
+	op.Complete(n, nil)
+	return true
 }
 
 // readCached reads what the page cache holds. The call does not wait, so the

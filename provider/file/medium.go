@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/unio-stack/unio"
+	"github.com/unio-stack/unio/internal/memory"
 )
 
 // A medium is the open file: what it is and what it can do. Immutable after
@@ -32,6 +33,10 @@ type medium struct {
 	notes       []string
 
 	size atomic.Int64
+	// mapped is the file in memory, for copies; nil for others and once the
+	// file was resized.
+	mapped  atomic.Pointer[memory.Mapping]
+	mapping *memory.Mapping // what mapped was at first; immutable
 	// lost is the first failed flush. The kernel forgets what it could not
 	// write, so a later flush that succeeds proves nothing: all fail from then on.
 	lost atomic.Pointer[unio.OpError]
@@ -126,5 +131,29 @@ func (h fileHandle) Resize(_ context.Context, size int64) error {
 		return m.fail(causeOf(err))
 	}
 	m.size.Store(size)
+	m.mapped.Store(nil)
 	return nil
+}
+
+// mapMemory maps a file that is in memory anyway.
+func (m *medium) mapMemory() {
+	if !m.inMemory {
+		return
+	}
+	mapping, err := memory.Map(m.f, m.size.Load(), memory.MapOptions{ReadOnly: m.readOnly})
+	if err != nil {
+		m.note("not mapped: %v", err)
+		return
+	}
+	m.mapping = mapping
+	m.mapped.Store(mapping)
+}
+
+// close releases the file. Nothing uses it any more.
+func (m *medium) close() error {
+	err := m.f.Close()
+	if m.mapping != nil {
+		err = errors.Join(err, m.mapping.Close())
+	}
+	return err
 }

@@ -23,7 +23,7 @@ func Open(ctx context.Context, path string, cfg Config) (*unio.Device, error) {
 	}
 	e, err := chooseEngine(m, cfg)
 	if err != nil {
-		_ = m.f.Close()
+		_ = m.close()
 		return nil, fmt.Errorf("file %s: %w", path, err)
 	}
 	return unio.NewDevice(&device{m: m, engine: e, pool: newPool(m, cfg.Workers)}), nil
@@ -61,7 +61,7 @@ func openMedium(path string, cfg Config) (*medium, error) {
 	m := &medium{path: path, readOnly: cfg.ReadOnly}
 	m.setFile(f)
 	if err := m.prepare(cfg, created); err != nil {
-		_ = m.f.Close()
+		_ = m.close()
 		if created {
 			_ = os.Remove(path)
 		}
@@ -135,7 +135,11 @@ func (m *medium) prepare(cfg Config, created bool) error {
 		}
 	}
 	m.inspect()
-	return m.goDirect(cfg.Direct)
+	if err := m.goDirect(cfg.Direct); err != nil {
+		return err
+	}
+	m.mapMemory()
+	return nil
 }
 
 // grow makes a regular file at least cfg.Size long.
