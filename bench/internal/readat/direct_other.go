@@ -1,0 +1,6 @@
+//go:build !linux
+
+package readat
+
+// directFlag is 0: there is no such flag to open a file with.
+const directFlag = 0
