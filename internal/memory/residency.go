@@ -83,6 +83,22 @@ func (m *Mapping) Touch(off, n int64, write bool) error {
 	return m.touch(off, n, write, k)
 }
 
+// Forget tells Touch that the pages of the range are resident no more: the
+// caller has freed them. Units that lie in the range only in part stay known:
+// to populate them anew would bring back what was freed, and what is touched of
+// them costs an ordinary fault. A range outside the mapping is nothing.
+func (m *Mapping) Forget(off, n int64) {
+	if n <= 0 || m.checkRange(off, n) != nil {
+		return
+	}
+	for _, k := range []*marks{&m.readable, &m.writable} {
+		first, end := uint64(off+1<<k.shift-1)>>k.shift, uint64(off+n)>>k.shift
+		if first < end {
+			k.clear(first, end-1)
+		}
+	}
+}
+
 // touch is Touch for ranges of several units and for units not marked.
 func (m *Mapping) touch(off, n int64, write bool, k *marks) error {
 	if err := m.checkRange(off, n); err != nil {

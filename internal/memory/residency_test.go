@@ -299,3 +299,23 @@ func BenchmarkTouchMiss(b *testing.B) {
 		}
 	}
 }
+
+func TestForget(t *testing.T) {
+	m, err := MapAnonymous(8 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if err := m.Touch(0, 8<<20, true); err != nil {
+		t.Fatal(err)
+	}
+	m.Forget(1<<20, 4<<20)
+	m.Forget(6<<20, 1)
+	m.Forget(-1, 10)
+	m.Forget(8<<20, 1)
+	for unit, want := range []bool{true, false, true, true} {
+		if got := m.writable.has(uint64(unit)); got != want {
+			t.Errorf("unit %d is marked: %v, want %v", unit, got, want)
+		}
+	}
+}

@@ -71,6 +71,7 @@ func (q *queue) discard(off, n int64) error {
 	if err := q.d.release(first, end-first); err != nil {
 		return err
 	}
+	q.d.mapping.Forget(first, end-first)
 	q.done += end - first
 	q.d.durable.freed()
 	return q.zero(end, off+n-end)
