@@ -57,6 +57,7 @@ type benchFlags struct {
 	time     time.Duration
 	ramp     time.Duration
 	spin     time.Duration
+	batch    int
 	seed     uint64
 	flush    int
 	pin      bool
@@ -91,6 +92,7 @@ func newBench(sh *shell) *cobra.Command {
 	fs.BoolVar(&f.durable, "durable", false, "make each write survive a crash before it completes")
 	fs.IntVar(&f.flush, "fsync", 0, "flush after so many writes of a channel")
 	fs.BoolVar(&f.pin, "pin", false, "lock each channel to an OS thread")
+	fs.IntVar(&f.batch, "batch", 0, "requests reaped and posted at a time, at most (default 8)")
 	fs.DurationVar(&f.spin, "spin", 0, "poll so long before sleeping (0 adapts, negative never polls)")
 	fs.Uint64Var(&f.seed, "seed", 0, "repeat the blocks of another run (0 is a new one)")
 	fs.BoolVar(&f.force, "force", false, "write also to a block device in use")
@@ -122,7 +124,7 @@ func (f *benchFlags) config() (workload.Config, error) {
 	}
 	return workload.Config{
 		Access: access, BlockSize: int(f.block), Depth: f.depth, Channels: f.channels,
-		Time: f.time, Ramp: f.ramp, Span: f.size, Pinned: f.pin, Spin: f.spin,
+		Time: f.time, Ramp: f.ramp, Span: f.size, Pinned: f.pin, Spin: f.spin, Batch: f.batch,
 		Durable: f.durable, FlushEvery: f.flush, Verify: f.verify, Seed: f.seed,
 	}, nil
 }

@@ -51,6 +51,10 @@ type Config struct {
 	BlockSize int // bytes of each request
 	Depth     int // requests in flight on each channel; default 1
 	Channels  int // each with a goroutine; default 1
+	// Batch is how many requests are reaped, and as many posted again, at a
+	// time at most; default 8, and not above Depth. A small batch keeps the
+	// device busy while the next is made, a large one costs less CPU time.
+	Batch int
 	// Time is how long requests are posted and counted, after Ramp.
 	Time time.Duration
 	Ramp time.Duration
@@ -76,12 +80,18 @@ type Config struct {
 	Seed uint64
 }
 
+const defaultBatch = 8
+
 // maxVerifyBlocks bounds the memory that Verify takes, 4 bytes a block.
 const maxVerifyBlocks = 1 << 26
 
 // withDefaults fills in and checks the configuration for a region.
 func (c Config) withDefaults(reg *unio.Region) (Config, error) {
 	c.Depth, c.Channels = max(c.Depth, 1), max(c.Channels, 1)
+	if c.Batch == 0 {
+		c.Batch = defaultBatch
+	}
+	c.Batch = min(c.Batch, c.Depth)
 	if c.Span == 0 {
 		c.Span = reg.Size()
 	}
@@ -93,6 +103,8 @@ func (c Config) withDefaults(reg *unio.Region) (Config, error) {
 		return bad("a block of %d bytes", c.BlockSize)
 	case c.Time <= 0:
 		return bad("a run of %v", c.Time)
+	case c.Batch < 0:
+		return bad("a batch of %d requests", c.Batch)
 	case c.Ramp < 0 || c.FlushEvery < 0:
 		return bad("ramp and flush interval must not be negative")
 	case c.Span > reg.Size():

@@ -69,7 +69,7 @@ func (w *worker) open(context.Context) error {
 		return err
 	}
 	w.batch = make([]unio.Request, depth)
-	w.done = make([]unio.Completion, depth)
+	w.done = make([]unio.Completion, w.cfg.Batch)
 	w.slots = make([][]byte, depth)
 	w.kinds = make([]kind, depth)
 	w.blocks = make([]int64, depth)
