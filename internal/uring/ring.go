@@ -71,8 +71,8 @@ func (r *Ring) Reap(into []CQE) int {
 	return int(n)
 }
 
-// CQReady is the number of completions in the mapped queue.
-func (r *Ring) CQReady() uint32 { return atomic.LoadUint32(r.cq.tail) - r.cqHead }
+// CQReady is the number of completions in the mapped queue. From any goroutine.
+func (r *Ring) CQReady() uint32 { return atomic.LoadUint32(r.cq.tail) - atomic.LoadUint32(r.cq.head) }
 
 // Pending tells whether Reap would find completions, now or by entering the kernel. It is what to ask
 // between SetEventfdEnabled(true) and sleeping on the eventfd. On an IOPoll ring, which finds completions
