@@ -17,6 +17,7 @@ type assist struct {
 	pos    int64 // bytes of the request that are done
 	phase  phase
 	bounce *memory.Block // nil until a step needs it
+	vec    [][]byte      // the Vec of the current step, if it has one
 	stalls int           // steps in a row that moved nothing
 	flush  bool          // durable by a flush at the end, not by each step
 }
@@ -34,8 +35,8 @@ const (
 )
 
 const (
-	// bounceSize bytes are copied at most in one step.
-	bounceSize = 64 << 10
+	// maxBounceSize bytes are copied at most in one step; see Device.bounce.
+	maxBounceSize = 64 << 10
 	// maxBounces bounds the bounce buffers of a channel, to 1 MiB.
 	maxBounces = 16
 	maxStalls  = 8
@@ -77,7 +78,7 @@ func (c *Channel) resumeShort(op *Op) {
 		return
 	}
 	c.takeOver(op)
-	op.assist.pos = op.n &^ (int64(c.unit(op.Op)) - 1)
+	op.assist.pos = roundDown(op.n, int64(c.unit(op.Op)))
 	c.advance(op)
 }
 
@@ -111,16 +112,17 @@ func (c *Channel) unit(o Opcode) int {
 // advance chooses and submits the next step, or ends the request.
 func (c *Channel) advance(op *Op) {
 	a := op.assist
+	moved := a.pos >= a.length
 	switch {
-	case a.pos == a.length && (!a.flush || a.phase == phaseFlush):
+	case moved && (!a.flush || a.phase == phaseFlush):
 		c.finish(op)
 	case op.abort:
 		op.err = ErrCanceled
 		c.finish(op)
-	case a.pos < a.length:
-		c.transfer(op)
-	default:
+	case moved:
 		c.issue(op, phaseFlush, Request{Op: OpFlush})
+	default:
+		c.transfer(op)
 	}
 }
 
@@ -139,13 +141,7 @@ func (c *Channel) transfer(op *Op) {
 	r := &a.user
 	at, left := r.Offset+a.pos, a.length-a.pos
 	if n := c.directly(r, a.pos, left); n > 0 {
-		step := Request{Op: r.Op, Flags: a.stepFlags(), Offset: at}
-		if r.Op.hasData() {
-			step.Data = r.Data[a.pos : a.pos+n]
-		} else {
-			step.Length = n
-		}
-		c.issue(op, phaseDirect, step)
+		c.issue(op, phaseDirect, a.directStep(n))
 		return
 	}
 	if a.bounce == nil && !c.takeBounce(op) {
@@ -163,16 +159,32 @@ func (c *Channel) transfer(op *Op) {
 	}
 }
 
+// directStep is the request for the next n bytes, without a copy.
+func (a *assist) directStep(n int64) Request {
+	r := &a.user
+	step := Request{Op: r.Op, Flags: a.stepFlags(), Offset: r.Offset + a.pos}
+	switch {
+	case !r.Op.hasData():
+		step.Length = n
+	case r.Vec == nil:
+		step.Data = r.Data[a.pos : a.pos+n]
+	default:
+		a.vec = cutVec(a.vec[:0], r.Vec, a.pos, n)
+		step.Vec = a.vec
+	}
+	return step
+}
+
 // directly returns how many bytes at pos the medium can move without a copy.
 func (c *Channel) directly(r *Request, pos, left int64) int64 {
 	d, unit := c.dev, int64(c.unit(r.Op))
 	if !d.info.Native.Has(r.Op) || r.Op.isAtomic() || (r.Offset+pos)&(unit-1) != 0 {
 		return 0
 	}
-	if r.Op.hasData() && (r.Vec != nil || !d.alignedMemory(r.Data[pos:])) {
-		return 0
+	if r.Op.hasData() {
+		left = min(left, d.alignedRun(r, pos))
 	}
-	return min(left, d.info.MaxTransfer) &^ (unit - 1)
+	return min(roundDown(left, unit), max(roundDown(d.info.MaxTransfer, unit), unit))
 }
 
 // window returns the whole blocks, at most a bounce buffer of them, that the
@@ -180,10 +192,10 @@ func (c *Channel) directly(r *Request, pos, left int64) int64 {
 func (c *Channel) window(r *Request, pos, left int64) (lo, hi int64) {
 	block := int64(c.dev.info.BlockSize)
 	at := r.Offset + pos
-	lo = at &^ (block - 1)
-	hi = min((at+left+block-1)&^(block-1), lo+bounceSize)
+	lo = roundDown(at, block)
+	hi = lo + min(roundUp(at+left, block)-lo, c.dev.bounce)
 	unit := max(block, int64(c.unit(r.Op)))
-	next := at&^(unit-1) + unit - at // bytes to the next boundary
+	next := unit - at&(unit-1) // bytes to the next boundary
 	if r.Op.isAtomic() || next >= left {
 		return lo, hi
 	}
@@ -260,7 +272,11 @@ func (c *Channel) step(op *Op) {
 	a.stalls = 0
 	switch a.phase {
 	case phaseLoad:
-		c.store(op, op.Offset, op.Offset+op.length)
+		if op.abort {
+			c.advance(op)
+		} else {
+			c.store(op, op.Offset, op.Offset+roundDown(op.n, int64(c.dev.info.BlockSize)))
+		}
 		return
 	case phaseFill:
 		at := a.user.Offset + a.pos - op.Offset
@@ -272,15 +288,15 @@ func (c *Channel) step(op *Op) {
 }
 
 // covered returns how many bytes of the request a step has dealt with. What is
-// short ends at a whole block; what was to be modified is of no use if short.
+// short ends at a whole block, and of a word there is no part.
 func (c *Channel) covered(op *Op) int64 {
 	a := op.assist
 	end := op.Offset + op.n
 	if op.n < op.length {
-		if a.phase == phaseLoad {
+		if a.user.Op.isAtomic() {
 			return 0
 		}
-		end &^= int64(c.unit(op.Op)) - 1
+		end = roundDown(end, int64(c.unit(op.Op)))
 	}
 	return min(end-(a.user.Offset+a.pos), a.length-a.pos)
 }
@@ -291,6 +307,10 @@ func (c *Channel) stall(op *Op) {
 	if a.stalls++; op.n <= 0 || a.stalls > maxStalls {
 		op.err = errNoProgress
 		c.finish(op)
+		return
+	}
+	if a.phase == phaseStore && a.user.Op.isAtomic() {
+		c.submit(op) // the word may have changed; do not load and modify it twice
 		return
 	}
 	c.advance(op)
@@ -314,10 +334,10 @@ func (c *Channel) dropAssist(op *Op) {
 // takeBounce gets the op a bounce buffer; if it returns false the op waits for
 // one, or has failed.
 func (c *Channel) takeBounce(op *Op) bool {
-	b, err := c.assists.takeBounce(op)
+	b, err := c.assists.takeBounce(op, int(c.dev.bounce))
 	switch {
 	case err != nil:
-		op.err = fmt.Errorf("%w: bounce buffer: %w", ErrNoSpace, err)
+		op.err = fmt.Errorf("%w: bounce buffer: %w", ErrBusy, err)
 		c.finish(op)
 	case b == nil:
 		op.state = opBouncing

@@ -22,26 +22,31 @@ func (p *assistPool) get() *assist {
 }
 
 func (p *assistPool) put(a *assist) {
-	*a = assist{}
+	clear(a.vec)
+	*a = assist{vec: a.vec[:0]}
 	p.spare = append(p.spare, a)
 }
 
 // takeBounce returns a bounce buffer, or nil after queueing op for one.
-func (p *assistPool) takeBounce(op *Op) (*memory.Block, error) {
+func (p *assistPool) takeBounce(op *Op, size int) (*memory.Block, error) {
 	if n := len(p.bounces); n > 0 {
 		b := p.bounces[n-1]
 		p.bounces = p.bounces[:n-1]
 		return b, nil
 	}
-	if p.made == p.limit {
-		p.waiting = append(p.waiting, op)
-		return nil, nil
+	var err error
+	if p.made < p.limit {
+		var b *memory.Block
+		if b, err = memory.Alloc(size); err == nil {
+			p.made++
+			return b, nil
+		}
 	}
-	b, err := memory.Alloc(bounceSize)
-	if err == nil {
-		p.made++
+	if p.made == 0 {
+		return nil, err
 	}
-	return b, err
+	p.waiting = append(p.waiting, op) // one in use will come back
+	return nil, nil
 }
 
 // putBounce takes a buffer back. If an op was waiting for one, that op now has

@@ -16,8 +16,11 @@ type ChannelConfig struct {
 	// (alignment, ragged ends) with ErrUnsupported, instead of counting them.
 	NoCopy bool
 	// Pinned promises that one goroutine, locked to its OS thread
-	// (runtime.LockOSThread), makes every call of Post, Poll, Wait and Do. It
-	// is cheaper where the device can use it; Wait then sleeps on that thread.
+	// (runtime.LockOSThread), makes every call of NewChannel, Post, Poll, Wait
+	// and Do. It is cheaper where the device can use it; Wait then sleeps on
+	// that thread. Nobody else can reap for that goroutine: while requests are
+	// in flight, a Close of the channel or of a region they name, made
+	// elsewhere, waits until it polls.
 	Pinned bool
 	// Spin bounds how long Wait polls before it sleeps: 0 adapts to what has
 	// paid lately, at most 50 µs; a positive time is used as it is; a negative
@@ -40,21 +43,23 @@ type Channel struct {
 	cfg ChannelConfig // immutable
 
 	// token is held while anything below it is touched.
-	token   atomic.Uint32
-	waiting atomic.Bool // the owner is in Wait, perhaps without the token
+	token atomic.Uint32
+	// waiting keeps Close from closing the queue while a goroutine that does
+	// not wait in Wait or Do may sleep on it.
+	waiting atomic.Bool
 
 	ops      []Op     // fixed; op i has tag i
 	free     []uint32 // tags of unused ops
 	batch    []*Op    // to be submitted by the next pump
 	finished []*Op    // completed by the queue, not settled yet
 	ready    fifo     // ended, to be delivered
-	held     []*Op    // ended, behind a Silent request
+	held     []*Op    // ended, behind a Silent request in flight
+	silent   silentList
 	fences   fifo     // opFenced, in order
 	epochs   []uint32 // requests in flight per epoch; length a power of two
 	oldest   uint32   // first epoch with requests in flight
 	epoch    uint32   // current epoch
 	seq      uint64   // requests posted
-	silent   int      // Silent requests in flight
 	locking  int      // requests in state opLocking
 	assists  assistPool
 	counts   counts
@@ -66,20 +71,15 @@ type Channel struct {
 	mu        sync.Mutex
 	cancels   []cancelOrder // guarded by mu
 	resumed   []*Op         // granted a range; guarded by mu
+	attending []*Op         // what resumed was at the last attend, for its memory
 	closed    bool          // guarded by mu; no Wake after it is set
 	closing   atomic.Bool   // no Post after it is set
 	done      chan struct{} // closed when Close is through
 
 	spin    spinner     // touched by the owner's Wait and Do only
 	ctxWake contextWake // likewise
+	rescan  *time.Timer // likewise; nil until a sleep needs it
 }
-
-// The holders of Channel.token.
-const (
-	tokenFree uint32 = iota
-	tokenOwner
-	tokenHelper // another goroutine, briefly
-)
 
 func newChannel(dev *Device, cfg ChannelConfig) (*Channel, error) {
 	if cfg.Depth == 0 {
@@ -195,14 +195,21 @@ func (c *Channel) reap() {
 // Silent requests take up.
 func (c *Channel) room(r *Request) bool {
 	if len(c.free) == 0 {
-		if c.silent == 0 {
+		if c.silent.first == nil {
 			return false
 		}
 		c.pump()
 		c.reap()
 	}
-	// Fences that were cancelled before they passed use up epochs.
-	return len(c.free) > 0 && (r.Flags&Fence == 0 || int(c.epoch-c.oldest) < len(c.epochs)-1)
+	return len(c.free) > 0 && (r.Flags&Fence == 0 || c.roomForFence())
+}
+
+// roomForFence reports whether there is an epoch for one more fence. Depth has
+// them for all but fences that were cancelled while they waited; those use
+// theirs up until what they waited for has ended.
+func (c *Channel) roomForFence() bool {
+	c.advanceEpoch()
+	return int(c.epoch-c.oldest) < len(c.epochs)-1
 }
 
 // admit gives a checked request a place and starts it as soon as its fence lets it.
@@ -214,13 +221,11 @@ func (c *Channel) admit(r *Request, sync bool) *Op {
 	op.length = r.size()
 	op.seq = c.seq
 	c.seq++
-	if r.Flags&(Silent|Fence) != 0 {
-		if r.Flags&Silent != 0 {
-			c.silent++
-		}
-		if r.Flags&Fence != 0 {
-			c.epoch++
-		}
+	if r.Flags&Silent != 0 {
+		c.silent.push(op)
+	}
+	if r.Flags&Fence != 0 {
+		c.epoch++
 	}
 	op.epoch = c.epoch
 	c.epochs[c.epoch&uint32(len(c.epochs)-1)]++
@@ -313,11 +318,11 @@ func (c *Channel) end(op *Op) {
 		c.passFences()
 	}
 	c.counts.ended(op)
-	if c.silent == 0 {
-		c.retire(op)
+	if c.silent.first != nil {
+		c.retireSilent(op)
 		return
 	}
-	c.retireSilent(op)
+	c.deliverable(op)
 }
 
 // advanceEpoch moves oldest to the first epoch with requests in flight.
@@ -339,50 +344,12 @@ func (c *Channel) passFences() {
 	}
 }
 
-// retire makes an ended request's completion deliverable.
-func (c *Channel) retire(op *Op) {
+// deliverable makes an ended request's completion available to Poll, or Do.
+func (c *Channel) deliverable(op *Op) {
 	op.state = opEnded
 	if !op.sync {
 		c.ready.push(op.tag)
 	}
-}
-
-// retireSilent retires op when Silent requests are about: a successful Silent
-// one is forgotten, and any other waits for the Silent ones posted before it.
-func (c *Channel) retireSilent(op *Op) {
-	if op.Flags&Silent == 0 {
-		c.held = append(c.held, op)
-		op.state = opHeld
-	} else {
-		c.silent--
-		if op.err == nil && !op.sync {
-			c.release(op)
-		} else {
-			c.retire(op)
-		}
-	}
-	first := c.firstSilent()
-	kept := c.held[:0]
-	for _, h := range c.held {
-		if h.seq > first {
-			kept = append(kept, h)
-			continue
-		}
-		c.retire(h)
-	}
-	c.held = kept
-}
-
-// firstSilent returns the seq of the oldest Silent request in flight.
-func (c *Channel) firstSilent() uint64 {
-	first := ^uint64(0)
-	for i := range c.ops {
-		op := &c.ops[i]
-		if op.Flags&Silent != 0 && op.state < opEnded && op.state != opFree {
-			first = min(first, op.seq)
-		}
-	}
-	return first
 }
 
 // deliver hands out completions and frees their places.

@@ -38,7 +38,9 @@ var (
 	ErrDisconnected = errors.New("disconnected")
 	// ErrClosed: the device, region or channel was closed.
 	ErrClosed = errors.New("closed")
-	// ErrFull: the channel holds Depth requests already; poll, then post the rest.
+	// ErrFull: the channel holds Depth requests already, or for a Fence that
+	// many fences wait or were cancelled behind one request; poll, then post
+	// the rest.
 	ErrFull = errors.New("channel is at its depth")
 	// ErrInvalid: the request or configuration contradicts itself.
 	ErrInvalid = errors.New("invalid")

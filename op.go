@@ -16,7 +16,7 @@ const (
 	OpDiscard                       // free Length bytes at Offset; they read as zeroes
 	OpWriteZeroes                   // zero Length bytes at Offset, keeping their space
 	OpCompareSwap                   // if the word at Offset equals Compare, store Swap
-	OpFetchAdd                      // add Add to the word at Offset, wrapping around
+	OpFetchAdd                      // add Swap to the word at Offset, wrapping around
 	opEnd
 )
 

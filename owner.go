@@ -3,22 +3,32 @@ package unio
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 )
 
-// enter takes the channel for one call of its owner.
+// The values of Channel.token. A helper is another goroutine than the owner,
+// which holds it briefly, and not while the owner does.
+const (
+	tokenFree    uint32 = 0
+	tokenOwner   uint32 = 1 << 0 // the owner is in a call
+	tokenWaiting uint32 = 1 << 1 // the owner is in Wait or Do but lets helpers in
+	tokenHelper  uint32 = 1 << 2 // alone or with tokenWaiting
+)
+
+// enter takes the token for one call of the owner.
 func (c *Channel) enter() error {
-	if c.waiting.Load() {
-		return c.errBusy()
+	if c.token.CompareAndSwap(tokenFree, tokenOwner) {
+		return nil
 	}
-	return c.take()
+	return c.contend()
 }
 
-// take takes the token for the owner. A helper holds it only briefly, so it is
-// waited for; another owner is an error.
-func (c *Channel) take() error {
+// contend takes the token unless another owner has it or is waiting. A helper
+// is waited for.
+func (c *Channel) contend() error {
 	for !c.token.CompareAndSwap(tokenFree, tokenOwner) {
-		if c.token.Load() == tokenOwner {
+		if c.token.Load()&(tokenOwner|tokenWaiting) != 0 {
 			return c.errBusy()
 		}
 		runtime.Gosched()
@@ -28,14 +38,28 @@ func (c *Channel) take() error {
 
 func (c *Channel) leave() { c.token.Store(tokenFree) }
 
-// help runs f with the token unless the owner holds it, and reports whether it
-// did. f may settle what is finished but, on a pinned channel, submit nothing.
+// pauseOwner lets helpers in while the owner waits; resumeOwner ends that.
+func (c *Channel) pauseOwner() { c.token.Store(tokenWaiting) }
+
+func (c *Channel) resumeOwner() {
+	for !c.token.CompareAndSwap(tokenWaiting, tokenOwner) {
+		runtime.Gosched()
+	}
+}
+
+// waited reports whether the owner waits. Called by a helper.
+func (c *Channel) waited() bool { return c.token.Load()&tokenWaiting != 0 }
+
+// help runs f with the token unless the owner or a helper holds it, and reports
+// whether it did. f may settle what is finished but, on a pinned channel,
+// submit nothing.
 func (c *Channel) help(f func()) bool {
-	if !c.token.CompareAndSwap(tokenFree, tokenHelper) {
+	was := c.token.Load()
+	if was&^tokenWaiting != 0 || !c.token.CompareAndSwap(was, was|tokenHelper) {
 		return false
 	}
 	f()
-	c.token.Store(tokenFree)
+	c.token.Store(was)
 	return true
 }
 
@@ -68,7 +92,8 @@ type cancelOrder struct {
 // Cancel asks for an early end of every request posted with this ID. Each
 // still completes exactly once: with [ErrCanceled], or as if nothing had
 // happened when it was too late. Until it has completed its memory belongs to
-// the stack. The order is carried out by the owner's next or current call.
+// the stack. The order is carried out by the owner's next or current call, and
+// does not concern what is posted after Cancel has returned.
 func (c *Channel) Cancel(id uint64) { c.order(cancelOrder{id: id}) }
 
 // CancelAll does what Cancel does, for every request posted so far.
@@ -80,7 +105,12 @@ func (c *Channel) order(o cancelOrder) {
 	if c.closed {
 		return
 	}
-	c.cancels = append(c.cancels, o)
+	if o.all {
+		c.cancels = c.cancels[:0] // all includes them
+	}
+	if !slices.Contains(c.cancels, o) {
+		c.cancels = append(c.cancels, o)
+	}
 	c.attention.Store(true)
 	c.q.Wake()
 }
@@ -102,14 +132,13 @@ func (c *Channel) attend() {
 	c.mu.Lock()
 	c.attention.Store(false)
 	cancels, resumed := c.cancels, c.resumed
-	c.cancels, c.resumed = nil, nil
+	c.cancels, c.resumed, c.attending = nil, c.attending[:0], resumed
 	c.mu.Unlock()
 	for _, op := range resumed {
 		c.locking--
 		switch {
 		case op.abort:
-			op.n, op.err = 0, ErrCanceled
-			c.end(op)
+			c.endCanceled(op)
 		case op.assist != nil:
 			c.advance(op)
 		default:
@@ -157,7 +186,15 @@ func (c *Channel) cancel(op *Op) {
 	default:
 		return
 	}
+	c.endCanceled(op)
+}
+
+// endCanceled ends a request that is not in the queue.
+func (c *Channel) endCanceled(op *Op) {
 	op.n, op.err = 0, ErrCanceled
+	if op.assist != nil {
+		op.n = op.assist.pos
+	}
 	c.end(op)
 }
 
@@ -192,25 +229,27 @@ func (c *Channel) Close() error {
 // settled settles what it can and reports whether nothing is in flight and
 // nobody waits.
 func (c *Channel) settled() bool {
-	idle := false
+	idle, waited := false, false
 	c.insist(func() {
 		c.reapAsHelper()
-		idle = c.inFlight() == 0
+		idle, waited = c.inFlight() == 0, c.waited() || c.waiting.Load()
 	})
-	if c.waiting.Load() {
+	if waited {
 		c.wake()
-		return false
 	}
-	return idle
+	return idle && !waited
 }
 
 // reapAsHelper settles what is finished, unless only the owner's thread may.
+// The owner may be asleep until the device has something for it, which is now
+// taken, so it is woken.
 func (c *Channel) reapAsHelper() {
 	if c.cfg.Pinned && threadID() != c.thread {
 		return
 	}
+	before := c.counts.completed
 	c.reap()
-	if c.waiting.Load() && c.ready.len() > 0 {
+	if c.counts.completed != before {
 		c.wake()
 	}
 }
@@ -232,6 +271,7 @@ func (c *Channel) references(reg *Region) (found bool) {
 // drain returns when no request in flight names reg, which is revoked.
 func (c *Channel) drain(reg *Region) {
 	for pause := 10 * time.Microsecond; c.references(reg); pause = min(2*pause, time.Millisecond) {
+		c.dev.helpOthers(c) // what it waits for may be theirs
 		time.Sleep(pause)
 	}
 }

@@ -57,12 +57,13 @@ type Queue interface {
 	Submit(ops []*Op)
 	// Reap ends, by Op.Complete, the operations that the device has finished.
 	Reap()
-	// Cancel tries to end an operation early, perhaps at once by Op.Complete; it
-	// completes either way, and only when nothing touches its memory any more.
+	// Cancel tries to end an operation early. Either way it completes, here or
+	// in a later Reap, and only when nothing touches its memory any more.
 	Cancel(op *Op)
 	// Sleep blocks the goroutine, holding no OS thread (unless Pinned), until
 	// Reap may have something to do or Wake was called since Sleep last
-	// returned. It may return early. No Submit is needed to be seen by it.
+	// returned. It may return early. What is submitted while it sleeps counts
+	// like what was submitted before.
 	Sleep()
 	// Wake makes the current or next Sleep return.
 	Wake()
@@ -87,6 +88,7 @@ func (i Info) withDefaults() Info {
 	if i.MaxTransfer == 0 {
 		i.MaxTransfer = math.MaxInt64
 	}
+	i.MaxTransfer = max(roundDown(i.MaxTransfer, int64(i.BlockSize)), int64(i.BlockSize))
 	if i.MaxDepth == 0 {
 		i.MaxDepth = defaultMaxDepth
 	}

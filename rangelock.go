@@ -12,7 +12,11 @@ import (
 // falls into and then looks whether anyone excludes; an excluder first says so
 // and then looks at the stripes. One of the two sees the other.
 //
-// Nobody waits here: who must, is queued and resumed through its channel.
+// Stripes are coarser than ranges, so an excluder may wait for sharers that it
+// does not overlap. While it waits, later sharers of its stripes queue behind
+// it: otherwise a stream of them would keep it waiting for ever.
+//
+// Nobody blocks here: who must wait is queued, and resumed through its channel.
 type rangeLock struct {
 	// excluders counts exclusive holders and waiters.
 	excluders atomic.Int32
@@ -39,9 +43,8 @@ const (
 // share lets op mutate its range along with others. If it returns false, op is
 // queued and its channel is granted it later.
 func (l *rangeLock) share(op *Op) bool {
-	op.lock = lockShared
-	first, n := stripesOf(op)
-	l.count(first, n, 1)
+	op.lock, op.locked = lockShared, lockRange(op)
+	l.count(op, 1)
 	if l.excluders.Load() == 0 {
 		return true
 	}
@@ -50,7 +53,7 @@ func (l *rangeLock) share(op *Op) bool {
 	if !l.conflicts(op, len(l.waiters)) {
 		return true
 	}
-	l.count(first, n, -1)
+	l.count(op, -1)
 	l.waiters = append(l.waiters, op)
 	l.grant() // an excluder may have seen the count that was just withdrawn
 	return false
@@ -59,7 +62,7 @@ func (l *rangeLock) share(op *Op) bool {
 // exclude lets op alone mutate its range. If it returns false, op is queued
 // and its channel is granted it later.
 func (l *rangeLock) exclude(op *Op) bool {
-	op.lock = lockExclusive
+	op.lock, op.locked = lockExclusive, lockRange(op)
 	l.excluders.Add(1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -76,8 +79,7 @@ func (l *rangeLock) release(op *Op) {
 	mode := op.lock
 	op.lock = unlocked
 	if mode == lockShared {
-		first, n := stripesOf(op)
-		l.count(first, n, -1)
+		l.count(op, -1)
 		if l.excluders.Load() == 0 {
 			return
 		}
@@ -124,32 +126,42 @@ func (l *rangeLock) grant() {
 			}
 			l.holders = append(l.holders, op)
 		} else {
-			first, n := stripesOf(op)
-			l.count(first, n, 1)
+			l.count(op, 1)
 		}
-		l.waiters = append(l.waiters[:i], l.waiters[i+1:]...)
+		l.waiters = remove(l.waiters, op)
 		op.ch.resume(op)
 	}
 }
 
-// conflicts reports whether op overlaps an exclusive holder, or one of the
-// first n waiters where either of the two is exclusive. Called with mu held.
+// conflicts reports whether an exclusive holder, or one of the first n waiters,
+// stands in op's way. Called with mu held.
 func (l *rangeLock) conflicts(op *Op, n int) bool {
 	for _, h := range l.holders {
-		if overlap(h, op) {
+		if h.locked.overlaps(op.locked) {
 			return true
 		}
 	}
 	for _, w := range l.waiters[:n] {
-		if (w.lock == lockExclusive || op.lock == lockExclusive) && overlap(w, op) {
+		if w.precedes(op) {
 			return true
 		}
 	}
 	return false
 }
 
+// precedes reports whether op must not overtake w, which waits.
+func (w *Op) precedes(op *Op) bool {
+	switch {
+	case op.lock == lockExclusive:
+		return w.locked.overlaps(op.locked)
+	case w.lock == lockExclusive:
+		return w.locked.sharesStripe(op.locked)
+	}
+	return false
+}
+
 func (l *rangeLock) unshared(op *Op) bool {
-	first, n := stripesOf(op)
+	first, n := op.locked.stripes()
 	for i := range n {
 		if l.stripes[(first+i)%lockStripes].Load() != 0 {
 			return false
@@ -158,34 +170,40 @@ func (l *rangeLock) unshared(op *Op) bool {
 	return true
 }
 
-func (l *rangeLock) count(first, n int64, delta int32) {
+func (l *rangeLock) count(op *Op, delta int32) {
+	first, n := op.locked.stripes()
 	for i := range n {
 		l.stripes[(first+i)%lockStripes].Add(delta)
 	}
 }
 
-// lockRange returns the bytes that op's request touches, to whole blocks. It
-// is the same from the first step of an assisted request to its last.
-func lockRange(op *Op) (off, end int64) {
-	r, n := &op.Request, op.length
-	if op.assist != nil {
-		r, n = &op.assist.user, op.assist.length
-	}
-	b := int64(r.Region.dev.info.BlockSize)
-	return r.Offset &^ (b - 1), (r.Offset + n + b - 1) &^ (b - 1)
+// A span is the bytes [off, end) of a region; it is not empty.
+type span struct{ off, end int64 }
+
+func (s span) overlaps(o span) bool { return s.off < o.end && o.off < s.end }
+
+// stripes returns the first of the stripes that s falls into, and how many.
+func (s span) stripes() (first, n int64) {
+	first = s.off >> lockUnitShift
+	return first % lockStripes, min((s.end-1)>>lockUnitShift-first+1, lockStripes)
 }
 
-func stripesOf(op *Op) (first, n int64) {
-	off, end := lockRange(op)
-	first = off >> lockUnitShift
-	return first % lockStripes, min((end-1)>>lockUnitShift-first+1, lockStripes)
+func (s span) sharesStripe(o span) bool {
+	first, n := s.stripes()
+	other, m := o.stripes()
+	return (other-first+lockStripes)%lockStripes < n || (first-other+lockStripes)%lockStripes < m
 }
 
-func overlap(a, b *Op) bool {
-	ao, ae := lockRange(a)
-	bo, be := lockRange(b)
-	return ao < be && bo < ae
+// lockRange returns the bytes that op's request touches, to whole blocks.
+func lockRange(op *Op) span {
+	block := int64(op.Region.dev.info.BlockSize)
+	return span{roundDown(op.Offset, block), roundUp(op.Offset+op.length, block)}
 }
+
+// roundDown and roundUp round to a multiple of unit, a power of two. Rounding
+// up does not overflow while that multiple itself does not.
+func roundDown(n, unit int64) int64 { return n &^ (unit - 1) }
+func roundUp(n, unit int64) int64   { return (n - 1) | (unit - 1) + 1 }
 
 func remove(ops []*Op, op *Op) []*Op {
 	for i, o := range ops {

@@ -3,6 +3,7 @@ package unio
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 )
 
@@ -53,7 +54,9 @@ type Region struct {
 	name   string
 	rights Rights
 	// revoked stops new requests; those in flight run to their end.
-	revoked atomic.Bool
+	revoked  atomic.Bool
+	closing  sync.Once
+	closeErr error // set by closing
 }
 
 // Device returns the device the region belongs to.
@@ -85,6 +88,9 @@ func (r *Region) Resize(ctx context.Context, size int64) error {
 	}
 	r.store.mu.Lock()
 	defer r.store.mu.Unlock()
+	if r.store.closed {
+		return fmt.Errorf("region %q of %s: %w", r.name, r.dev.info.Name, ErrRevoked)
+	}
 	if err := rz.Resize(ctx, size); err != nil {
 		return fmt.Errorf("resize %s to %d bytes: %w", r.dev.info.Name, size, err)
 	}
@@ -104,11 +110,12 @@ func (r *Region) usable(need Rights) error {
 
 // Close revokes the region: later requests that name it fail with
 // [ErrRevoked]. It returns when none that names it is in flight any more. It
-// is idempotent.
+// is idempotent; concurrent calls return together, with the same error.
 func (r *Region) Close() error {
-	if r.revoked.Swap(true) {
-		return nil
-	}
-	r.dev.quiesce(r)
-	return r.dev.detach(r)
+	r.closing.Do(func() {
+		r.revoked.Store(true)
+		r.dev.quiesce(r)
+		r.closeErr = r.dev.detach(r.store, r.name)
+	})
+	return r.closeErr
 }

@@ -48,18 +48,16 @@ type Completion struct {
 // size returns the number of bytes the request covers in its region.
 func (r *Request) size() int64 {
 	switch {
-	case r.Vec != nil:
-		var n int64
-		for _, p := range r.Vec {
-			n += int64(len(p))
-		}
-		return n
+	case r.Op.hasData() && r.Vec == nil:
+		return int64(len(r.Data))
+	case r.Op.hasData():
+		return vecSize(r.Vec)
 	case r.Op.isAtomic():
 		return wordSize
 	case r.Op.hasRange():
 		return r.Length
 	}
-	return int64(len(r.Data))
+	return 0
 }
 
 const wordSize = 8
@@ -74,7 +72,7 @@ func (r *Request) check(dev *Device, noCopy bool) error {
 	case reg == nil:
 		return r.refuse(dev, ErrInvalid, "no region: set Request.Region to what Device.Attach returned")
 	case reg.dev != dev:
-		return r.refuse(dev, ErrInvalid, "region belongs to another device, "+reg.dev.info.Name)
+		return r.refuse(dev, ErrInvalid, foreign(reg))
 	case !dev.ops.Has(r.Op):
 		return r.refuse(dev, ErrUnsupported, "the device offers "+dev.ops.String())
 	case r.Flags&^allFlags != 0:
@@ -83,10 +81,10 @@ func (r *Request) check(dev *Device, noCopy bool) error {
 		return r.refuse(dev, ErrRevoked, "")
 	case reg.rights&r.Op.needs() != r.Op.needs():
 		return r.refuse(dev, ErrAccess, "region is attached "+reg.rights.String())
-	case r.Op == OpFlush:
-		return nil
+	case r.Flags&Durable != 0 && !dev.canMakeDurable(r.Op):
+		return r.refuse(dev, ErrUnsupported, "the device cannot flush, so it cannot be Durable")
 	}
-	if err := r.checkMemory(dev); err != nil {
+	if err := r.checkMemory(dev); err != nil || r.Op == OpFlush {
 		return err
 	}
 	n, end := r.size(), reg.Size()
@@ -94,31 +92,41 @@ func (r *Request) check(dev *Device, noCopy bool) error {
 		return r.refuse(dev, ErrOutOfRange, "")
 	}
 	if noCopy && dev.needsCopy(r) {
-		return r.refuse(dev, ErrUnsupported, dev.copyReason(r))
+		return r.refuse(dev, ErrUnsupported, dev.copyReason())
 	}
 	return nil
+}
+
+// foreign says what is wrong with a region that is not the device's.
+func foreign(reg *Region) string {
+	if reg.dev == nil {
+		return "region was not attached: set Request.Region to what Device.Attach returned"
+	}
+	return "region belongs to another device, " + reg.dev.info.Name
 }
 
 // checkMemory checks the fields that describe memory, length and alignment.
 func (r *Request) checkMemory(dev *Device) error {
 	switch {
+	case r.Op.hasData() && r.Vec != nil:
+		return r.checkVec(dev)
+	case r.Op.hasData():
+		if len(r.Data) == 0 {
+			return r.refuse(dev, ErrInvalid, "no memory: Data and Vec are empty")
+		}
+	case r.Vec != nil || len(r.Data) != 0 && !r.Op.isAtomic():
+		return r.refuse(dev, ErrInvalid, "the operation takes no such memory: leave Data and Vec nil")
 	case r.Op.isAtomic():
 		if r.Offset%wordSize != 0 {
 			return r.refuse(dev, ErrMisaligned, "atomics need an offset that is a multiple of 8")
 		}
-		if len(r.Data) != 0 && len(r.Data) != wordSize || r.Vec != nil {
+		if len(r.Data) != 0 && len(r.Data) != wordSize {
 			return r.refuse(dev, ErrInvalid, "Data of an atomic is nil or 8 bytes")
 		}
 	case r.Op.hasRange():
 		if r.Length <= 0 {
 			return r.refuse(dev, ErrInvalid, "Length must be positive")
 		}
-	case r.Vec == nil:
-		if len(r.Data) == 0 {
-			return r.refuse(dev, ErrInvalid, "no memory: Data and Vec are empty")
-		}
-	default:
-		return r.checkVec(dev)
 	}
 	return nil
 }

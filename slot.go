@@ -20,11 +20,15 @@ type Op struct {
 	value  uint64
 	length int64  // Request.size() of the current step
 	seq    uint64 // order of posting
-	epoch  uint32 // fences posted before it, itself included
-	tag    uint32 // index in ch.ops; immutable
-	state  opState
-	lock   lockMode
-	// abort asks an assisted request to stop at its next step.
+	// locked is the range that lock is about; immutable while lock is not unlocked.
+	locked span
+	// before and after link the Silent requests in flight.
+	before, after *Op
+	epoch         uint32 // fences posted before it, itself included
+	tag           uint32 // index in ch.ops; immutable
+	state         opState
+	lock          lockMode
+	// abort asks a request of several steps to stop at the next.
 	abort bool
 	// sync: Do is waiting for this one; it is not delivered by Poll.
 	sync bool

@@ -1,5 +1,29 @@
 package unio
 
+// vecSize returns the number of bytes in vec.
+func vecSize(vec [][]byte) (n int64) {
+	for _, p := range vec {
+		n += int64(len(p))
+	}
+	return n
+}
+
+// cutVec appends the n bytes of vec from pos on to dst.
+func cutVec(dst, vec [][]byte, pos, n int64) [][]byte {
+	for _, p := range vec {
+		if pos >= int64(len(p)) {
+			pos -= int64(len(p))
+			continue
+		}
+		p = p[pos:min(pos+n, int64(len(p)))]
+		dst, pos, n = append(dst, p), 0, n-int64(len(p))
+		if n == 0 {
+			break
+		}
+	}
+	return dst
+}
+
 // gather copies bytes of the request's memory, from pos on, into dst.
 func gather(dst []byte, r *Request, pos int64) {
 	if r.Vec == nil {

@@ -17,17 +17,15 @@ func (c *Channel) Wait(ctx context.Context, done []Completion) (n int, err error
 	if err := c.enter(); err != nil {
 		return 0, err
 	}
-	c.waiting.Store(true)
 	n = c.poll(done)
 	if n == 0 {
 		n, err = c.wait(ctx, done)
 	}
-	c.waiting.Store(false)
 	c.leave()
 	return n, err
 }
 
-// wait is called and returns with the token held, and gives it up to sleep.
+// wait is called and returns with the token held, and lets helpers in between.
 func (c *Channel) wait(ctx context.Context, done []Completion) (int, error) {
 	w := c.startWait()
 	for {
@@ -49,15 +47,14 @@ func (c *Channel) wait(ctx context.Context, done []Completion) (int, error) {
 
 // Do carries out one request and returns how it ended: nil or an *OpError.
 // Completions of other requests stay for Poll. When ctx ends, the request is
-// cancelled and Do returns as soon as its memory is the caller's again.
+// cancelled and Do returns, with [ErrTimeout] or [ErrCanceled], as soon as its
+// memory is the caller's again. The flag Silent has no effect.
 func (c *Channel) Do(ctx context.Context, r Request) error {
 	r.Flags &^= Silent
 	if err := c.enter(); err != nil {
 		return err
 	}
-	c.waiting.Store(true)
 	err := c.do(ctx, &r)
-	c.waiting.Store(false)
 	c.leave()
 	return err
 }
@@ -66,12 +63,18 @@ func (c *Channel) do(ctx context.Context, r *Request) error {
 	if c.closing.Load() {
 		return c.errClosed()
 	}
+	if c.attention.Load() {
+		c.attend() // what was cancelled before does not concern r
+	}
 	if !c.room(r) {
 		return ErrFull
 	}
 	if err := r.check(c.dev, c.cfg.NoCopy); err != nil {
 		c.dev.log.add(err)
 		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return expired(r.refuse(c.dev, ErrCanceled, "nothing was posted"), err)
 	}
 	op := c.admit(r, true)
 	c.pump()
@@ -101,11 +104,26 @@ func (c *Channel) await(ctx context.Context, op *Op) {
 		}
 		if ctx.Err() != nil && !ordered {
 			ordered = true
-			c.cancel(op)
+			c.giveUp(op)
 			continue
 		}
 		c.pause(ctx, &w)
 	}
+}
+
+// giveUp cancels Do's request. One that has ended but waits for the Silent
+// requests before it fails instead: its success would say that they have ended.
+func (c *Channel) giveUp(op *Op) {
+	if op.state != opHeld {
+		c.cancel(op)
+		return
+	}
+	c.held = remove(c.held, op)
+	if op.err == nil {
+		op.err = ErrCanceled
+		c.fail(op)
+	}
+	c.deliverable(op)
 }
 
 // expired says that a request was cancelled because its context ended.
@@ -137,10 +155,10 @@ func (c *Channel) startWait() waitState {
 }
 
 // pause lets a little time pass: it returns at once while the budget lasts and
-// sleeps after that. It gives up the token meanwhile.
+// sleeps after that. It lets helpers in meanwhile.
 func (c *Channel) pause(ctx context.Context, w *waitState) {
 	if w.budget > 0 && time.Since(w.began) < w.budget {
-		c.leave()
+		c.pauseOwner()
 	} else {
 		if w.budget > 0 {
 			c.spin.miss()
@@ -148,10 +166,10 @@ func (c *Channel) pause(ctx context.Context, w *waitState) {
 		}
 		c.counts.sleeps++
 		rescan := c.locking > 0
-		c.leave()
+		c.pauseOwner()
 		c.sleep(ctx, rescan)
 	}
-	_ = c.take() // only helpers compete: waiting is set
+	c.resumeOwner()
 }
 
 // sleep gives up the processor until there may be something to do. With
@@ -163,10 +181,16 @@ func (c *Channel) sleep(ctx context.Context, rescan bool) {
 		c.q.Sleep()
 		return
 	}
-	t := time.AfterFunc(100*time.Microsecond, c.wake)
+	if c.rescan == nil {
+		c.rescan = time.AfterFunc(rescanEvery, c.wake)
+	} else {
+		c.rescan.Reset(rescanEvery)
+	}
 	c.q.Sleep()
-	t.Stop()
+	c.rescan.Stop()
 }
+
+const rescanEvery = 100 * time.Microsecond
 
 // hit records that polling was enough.
 func (w *waitState) hit(c *Channel) {
