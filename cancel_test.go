@@ -135,10 +135,14 @@ func TestCancelConcernsThePast(t *testing.T) {
 	mustPost(t, r.ch, r.req(7, OpRead, 0, 512, 0))
 	wantIDs(t, r.ch)
 	wantPending(t, r.q, 7)
-	r.q.setMode(modeAsync)
+	r.q.finish(7)
 	wantIDs(t, r.ch, 7)
 	r.ch.Cancel(8)
-	if err := r.ch.Do(context.Background(), r.req(8, OpRead, 0, 512, 0)); err != nil {
+	got := make(chan error)
+	go func() { got <- r.ch.Do(context.Background(), r.req(8, OpRead, 0, 512, 0)) }()
+	waitFor(t, "Do to post", func() bool { return r.ch.Stats().Posted == 2 })
+	r.q.setMode(modeAsync)
+	if err := <-got; err != nil {
 		t.Errorf("Do after a Cancel of the same ID: %v", err)
 	}
 }

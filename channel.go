@@ -184,7 +184,7 @@ func (c *Channel) reap() {
 	if c.attention.Load() {
 		c.attend()
 	}
-	if len(c.free) == len(c.ops) || c.closed {
+	if c.inFlight() == 0 || c.closed {
 		return
 	}
 	c.q.Reap()
@@ -357,7 +357,8 @@ func (c *Channel) deliver(done []Completion) int {
 	n := min(len(done), c.ready.len())
 	for i := range n {
 		op := &c.ops[c.ready.pop()]
-		done[i] = Completion{ID: op.ID, N: op.n, Value: op.value, Err: op.err}
+		d := &done[i]
+		d.ID, d.N, d.Value, d.Err = op.ID, op.n, op.value, op.err
 		c.release(op)
 	}
 	return n

@@ -105,6 +105,11 @@ func TestPollGivesWhatFits(t *testing.T) {
 		t.Error(n)
 	}
 	wantIDs(t, r.ch, 3, 4)
+	for i := range r.ch.ops { // and keeps nobody's memory alive
+		if op := &r.ch.ops[i]; op.Data != nil || op.Vec != nil || op.Region != nil || op.err != nil {
+			t.Fatalf("a completed request is kept: %+v", op.Request)
+		}
+	}
 }
 
 func TestStatsCount(t *testing.T) {

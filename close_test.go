@@ -103,6 +103,26 @@ func TestCloseGetsWaitAndDoOut(t *testing.T) {
 	}
 }
 
+// The queue is not closed while the owner is still in its Sleep, although
+// nothing is in flight any more.
+func TestCloseWaitsForTheSleeper(t *testing.T) {
+	r := newRig(t, Info{}, ChannelConfig{Spin: -1})
+	r.q.drowsy = make(chan struct{})
+	mustPost(t, r.ch, r.req(1, OpRead, 0, 512, 0))
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if n, err := r.ch.Wait(context.Background(), make([]Completion, 1)); n != 1 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	})
+	waitFor(t, "Wait to sleep", func() bool { return r.q.sleeps.Load() > 0 })
+	wg.Go(func() { _ = r.ch.Close() })
+	waitFor(t, "the request to be cancelled", func() bool { return r.ch.Stats().Completed == 1 })
+	time.Sleep(5 * time.Millisecond) // give a Close that does not wait the time to go wrong
+	close(r.q.drowsy)
+	wg.Wait()
+}
+
 func TestRegionCloseQuiesces(t *testing.T) {
 	r := newRig(t, Info{}, ChannelConfig{})
 	other := mustAttach(t, r.dev, ReadOnly)
@@ -144,18 +164,18 @@ func TestRegionCloseHelpsOtherChannels(t *testing.T) {
 	r := newRig(t, Info{BlockSize: 512}, ChannelConfig{})
 	other := mustAttach(t, r.dev, ReadWrite)
 	b, bq := r.channel(ChannelConfig{})
-	mustPost(t, r.ch, r.req(1, OpWrite, 0, 512, 0))
+	mustPost(t, b, r.req(1, OpWrite, 0, 512, 0))
 	ragged := r.req(2, OpWrite, 10, 20, 0)
 	ragged.Region = other
-	mustPost(t, b, ragged)
-	wantPending(t, bq) // it waits
+	mustPost(t, r.ch, ragged)
+	wantPending(t, r.q) // it waits
 	r.q.setMode(modeAsync)
 	bq.setMode(modeAsync)
 	if err := other.Close(); err != nil {
 		t.Error(err)
 	}
-	wantIDs(t, b, 2)
-	wantIDs(t, r.ch, 1)
+	wantIDs(t, r.ch, 2)
+	wantIDs(t, b, 1)
 }
 
 func TestDeviceCloseIsFinal(t *testing.T) {

@@ -7,8 +7,8 @@ import (
 
 // An ErrorRecord is a failure that a device remembers.
 type ErrorRecord struct {
-	Time time.Time
-	Err  error
+	Time time.Time // when it was reported
+	Err  error     // mostly an *OpError
 }
 
 // errorLogSize is how many failures a device remembers.

@@ -57,7 +57,7 @@ const LayerCore Layer = "core"
 // An OpError is how an operation failed: what was asked, where it failed, and
 // why. It is immutable.
 type OpError struct {
-	Op     Opcode
+	Op     Opcode // what was asked for
 	Device string // Info.Name of the device
 	Region string // name of the region, "" for a device's only one
 	Offset int64  // as asked, in bytes
@@ -65,12 +65,13 @@ type OpError struct {
 	// BadByte is the offset in the region of the first byte that failed, or
 	// -1 where that is not known.
 	BadByte int64
-	Layer   Layer
+	Layer   Layer  // who reported it
 	Peer    string // address of the other end, for remote devices
 	Detail  string // what to do about it, or more about what is wrong
 	Err     error  // the cause
 }
 
+// Error says all of it, in one line.
 func (e *OpError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", e.Layer, e.Op)

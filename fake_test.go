@@ -22,6 +22,7 @@ type fake struct {
 	// onAttach, if set, decides what Attach returns.
 	onAttach func(ctx context.Context, name string, rights Rights) error
 	onQueue  func() error
+	onClose  func() // of a handle
 
 	mu      sync.Mutex
 	queues  []*fakeQueue // guarded by mu
@@ -130,6 +131,9 @@ type fakeHandle struct {
 func (h *fakeHandle) Size() int64 { return h.f.size }
 
 func (h *fakeHandle) Close() error {
+	if h.f.onClose != nil {
+		h.f.onClose()
+	}
 	h.f.mu.Lock()
 	defer h.f.mu.Unlock()
 	if h.closed {
@@ -157,6 +161,8 @@ type fakeQueue struct {
 	wake  chan struct{}
 	// deaf makes Cancel have no effect.
 	deaf bool
+	// drowsy, if set, keeps a Sleep that is over from returning until it is closed.
+	drowsy chan struct{}
 	// short, if set, limits how many bytes an operation moves.
 	short func(op *Op) int64
 	// fail, if set, makes operations fail.
@@ -377,6 +383,9 @@ func (q *fakeQueue) Sleep() {
 	case <-q.wake:
 	case <-time.After(10 * time.Second):
 		q.f.t.Error("asleep for 10 seconds: a wake-up is lost")
+	}
+	if q.drowsy != nil {
+		<-q.drowsy
 	}
 	if q.isClosed() {
 		q.f.t.Error("Close during Sleep")

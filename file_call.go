@@ -94,11 +94,11 @@ func (c *call) result() (n int, err error) {
 	return n, nil
 }
 
+// inFlight is the number of parts that were posted and have not ended.
+func (c *call) inFlight() int { return c.posted - (len(c.parts) - c.left) }
+
 // mayPost reports whether a further part may be posted now.
-func (c *call) mayPost() bool {
-	inFlight := c.posted - (len(c.parts) - c.left)
-	return c.posted < len(c.parts) && inFlight < maxParts
-}
+func (c *call) mayPost() bool { return c.posted < len(c.parts) && c.inFlight() < maxParts }
 
 // ended takes note of how a posted part ended. After a failure the parts
 // behind it are not begun: what they would do does not count.

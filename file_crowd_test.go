@@ -195,6 +195,7 @@ func observe(dev *unio.Device) (end func()) {
 	wg.Go(func() {
 		for !stop.Load() {
 			_ = dev.Stats()
+			runtime.Gosched()
 		}
 	})
 	return func() {

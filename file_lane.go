@@ -36,6 +36,7 @@ type lane struct {
 	holder   *call     // the call of the goroutine that holds the token, where it has one
 	woken    *call     // to be woken when the token is given back
 	roused   bool      // the leader may be asleep and should not be
+	others   int32     // how lately a leader was not alone
 	promptly int32     // how usual it is that requests end while they are posted
 
 	_ [128]byte // keeps lanes out of each other's cache lines
@@ -284,7 +285,7 @@ func (l *lane) release(leader *call) {
 // giveBack gives the token back, or to the leader if that waits for it.
 func (l *lane) giveBack() {
 	for !l.wanted.Load() {
-		l.ch.leave()
+		l.ch.leaveAndLook()
 		if !l.wanted.Load() || !l.try() {
 			return
 		}

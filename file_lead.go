@@ -23,8 +23,11 @@ func (l *lane) lead(c *call) {
 		case n > 0 || l.ch.seq != posted || !yielded:
 			// Those just woken come back with their next calls, and others may
 			// be about to call: let them, so that one batch is made of that.
+			company := l.company(c)
 			l.release(nil)
-			runtime.Gosched()
+			if company {
+				runtime.Gosched()
+			}
 			yielded = true
 			if n > 0 {
 				w = l.ch.startWait()
@@ -36,6 +39,20 @@ func (l *lane) lead(c *call) {
 		}
 	}
 }
+
+// company reports whether there are other callers, or lately were. Where there
+// are none, to yield costs the wake-up of a processor for nothing.
+func (l *lane) company(c *call) bool {
+	if l.inFlight > c.inFlight() || l.woken != nil {
+		l.others = rememberOthers
+	} else if l.others > 0 {
+		l.others--
+	}
+	return l.others > 0
+}
+
+// rememberOthers turns alone make a leader forget that there were others.
+const rememberOthers = 16
 
 // harvest reaps, and posts what has arrived and what there is room for now. It
 // returns how many parts have ended.

@@ -14,6 +14,7 @@ const (
 	Power
 )
 
+// String returns the level's name.
 func (p Persistence) String() string {
 	switch p {
 	case Volatile:
@@ -59,6 +60,6 @@ type Info struct {
 	// MaxDepth is the largest ChannelConfig.Depth.
 	MaxDepth int `json:"max_depth"`
 
-	Persistence Persistence `json:"persistence"`
-	ReadOnly    bool        `json:"read_only"`
+	Persistence Persistence `json:"persistence"` // of what was flushed, or written with Durable
+	ReadOnly    bool        `json:"read_only"`   // no region can be attached to write
 }

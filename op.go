@@ -25,6 +25,7 @@ var opNames = [...]string{
 	OpWriteZeroes: "write-zeroes", OpCompareSwap: "compare-swap", OpFetchAdd: "fetch-add",
 }
 
+// String returns the operation's name, such as "write-zeroes".
 func (o Opcode) String() string {
 	if o > 0 && int(o) < len(opNames) {
 		return opNames[o]

@@ -5,6 +5,9 @@ import (
 	"runtime"
 	"slices"
 	"time"
+	"unsafe"
+
+	"github.com/unio-stack/unio/internal/release"
 )
 
 // The values of Channel.token. A helper is another goroutine than the owner,
@@ -36,7 +39,11 @@ func (c *Channel) contend() error {
 	return nil
 }
 
-func (c *Channel) leave() { c.token.Store(tokenFree) }
+// leave gives the token back at the end of a call.
+func (c *Channel) leave() { release.Store32((*uint32)(unsafe.Pointer(&c.token)), tokenFree) }
+
+// leaveAndLook gives the token back before looking at what others do without it.
+func (c *Channel) leaveAndLook() { c.token.Store(tokenFree) }
 
 // pauseOwner lets helpers in while the owner waits; resumeOwner ends that.
 func (c *Channel) pauseOwner() { c.token.Store(tokenWaiting) }

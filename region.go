@@ -20,6 +20,7 @@ const (
 	ReadWrite = Read | Write
 )
 
+// String returns the rights' name.
 func (r Rights) String() string {
 	switch r {
 	case ReadOnly:

@@ -101,6 +101,39 @@ func TestAttachWithContexts(t *testing.T) {
 	}
 }
 
+// A region that is attached while the last of its name is being closed waits
+// for that, and gets a handle of its own.
+func TestAttachWaitsForClose(t *testing.T) {
+	f, dev := newFake(t, Info{})
+	closing, proceed := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	f.onClose = func() {
+		once.Do(func() {
+			close(closing)
+			<-proceed
+		})
+	}
+	old := mustAttach(t, dev, ReadWrite)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = old.Close() })
+	<-closing
+	fresh := make([]*Region, 2)
+	for i := range fresh {
+		wg.Go(func() { fresh[i] = mustAttach(t, dev, ReadWrite) })
+	}
+	waitFor(t, "both to wait", func() bool {
+		dev.mu.Lock()
+		defer dev.mu.Unlock()
+		st := dev.stores[""]
+		return st != old.store && st.refs == 2
+	})
+	close(proceed)
+	wg.Wait()
+	if fresh[0].store != fresh[1].store || fresh[0].store.isClosedForTest() {
+		t.Error("attached to a store that is closed")
+	}
+}
+
 // One name is attached and closed from everywhere; the fake fails the test if
 // two handles of it are open at a time.
 func TestAttachAgainstClose(t *testing.T) {
