@@ -27,23 +27,35 @@ func TestAssistSteps(t *testing.T) {
 		req  func(r *rig) Request
 		want []string
 	}{
-		{"aligned write", block, func(r *rig) Request { return r.req(1, OpWrite, 512, 1024, 0) },
-			[]string{"write 512+1024"}},
-		{"ragged read", block, func(r *rig) Request { return r.req(1, OpRead, 100, 1000, 0) },
-			[]string{"read 0+1536"}},
-		{"ragged write within a block", block, func(r *rig) Request { return r.req(1, OpWrite, 100, 50, 0) },
-			[]string{"read 0+512", "write 0+512"}},
-		{"ragged tail", block, func(r *rig) Request { return r.req(1, OpWrite, 512, 1000, 0) },
-			[]string{"write 512+512", "read 1024+512", "write 1024+512"}},
-		{"ragged head, misaligned rest", block, func(r *rig) Request { return r.req(1, OpWrite, 100, 1436, 0) },
-			[]string{"read 0+1536", "write 0+1536"}},
+		{
+			"aligned write", block, func(r *rig) Request { return r.req(1, OpWrite, 512, 1024, 0) },
+			[]string{"write 512+1024"},
+		},
+		{
+			"ragged read", block, func(r *rig) Request { return r.req(1, OpRead, 100, 1000, 0) },
+			[]string{"read 0+1536"},
+		},
+		{
+			"ragged write within a block", block, func(r *rig) Request { return r.req(1, OpWrite, 100, 50, 0) },
+			[]string{"read 0+512", "write 0+512"},
+		},
+		{
+			"ragged tail", block, func(r *rig) Request { return r.req(1, OpWrite, 512, 1000, 0) },
+			[]string{"write 512+512", "read 1024+512", "write 1024+512"},
+		},
+		{
+			"ragged head, misaligned rest", block, func(r *rig) Request { return r.req(1, OpWrite, 100, 1436, 0) },
+			[]string{"read 0+1536", "write 0+1536"},
+		},
 		{"misaligned memory", block, func(r *rig) Request {
 			q := r.req(1, OpWrite, 512, 1024, 0)
 			q.Data = aligned(1025, 512)[1:]
 			return q
 		}, []string{"write 512+1024"}},
-		{"split at MaxTransfer", small, func(r *rig) Request { return r.req(1, OpRead, 0, 2560, 0) },
-			[]string{"read 0+1024", "read 1024+1024", "read 2048+512"}},
+		{
+			"split at MaxTransfer", small, func(r *rig) Request { return r.req(1, OpRead, 0, 2560, 0) },
+			[]string{"read 0+1024", "read 1024+1024", "read 2048+512"},
+		},
 		{"copied within MaxTransfer", small, func(r *rig) Request {
 			q := r.req(1, OpWrite, 0, 2048, 0)
 			q.Data = aligned(2049, 512)[1:]
@@ -55,25 +67,41 @@ func TestAssistSteps(t *testing.T) {
 		{"Vec with an odd piece in the middle", block, func(r *rig) Request {
 			return Request{ID: 1, Op: OpWrite, Region: r.reg, Vec: [][]byte{aligned(512, 512), aligned(100, 512), make([]byte, 412), aligned(512, 512)}}
 		}, []string{"write 0+512", "write 512+512", "write 1024+512"}},
-		{"durable by a flush", plain, func(r *rig) Request { return r.req(1, OpWrite, 0, 512, Durable) },
-			[]string{"write 0+512", "flush 0+0"}},
+		{
+			"durable by a flush", plain, func(r *rig) Request { return r.req(1, OpWrite, 0, 512, Durable) },
+			[]string{"write 0+512", "flush 0+0"},
+		},
 		{"durable Vec by a flush, not copied", block, func(r *rig) Request {
 			return Request{ID: 1, Op: OpWrite, Flags: Durable, Region: r.reg, Vec: [][]byte{aligned(512, 512), aligned(512, 512)}}
 		}, []string{"write 0+1024", "flush 0+0"}},
-		{"durable natively", durable, func(r *rig) Request { return r.req(1, OpWrite, 0, 512, Durable) },
-			[]string{"write 0+512"}},
-		{"durable read needs no flush", plain, func(r *rig) Request { return r.req(1, OpRead, 1, 512, Durable) },
-			[]string{"read 0+1024"}},
-		{"discard of whole units", block, func(r *rig) Request { return r.req(1, OpDiscard, 4096, 8192, 0) },
-			[]string{"discard 4096+8192"}},
-		{"discard with ragged ends", block, func(r *rig) Request { return r.req(1, OpDiscard, 3000, 6000, 0) },
-			[]string{"read 2560+1536", "write 2560+1536", "discard 4096+4096", "read 8192+1024", "write 8192+1024"}},
-		{"zeroes in less than a unit", block, func(r *rig) Request { return r.req(1, OpWriteZeroes, 512, 1024, 0) },
-			[]string{"write 512+1024"}},
-		{"zeroes not native", plain, func(r *rig) Request { return r.req(1, OpWriteZeroes, 0, 1024, Durable) },
-			[]string{"write 0+1024", "flush 0+0"}},
-		{"atomic", plain, func(r *rig) Request { return Request{ID: 1, Op: OpFetchAdd, Region: r.reg, Offset: 1016, Swap: 1} },
-			[]string{"read 512+512", "write 512+512"}},
+		{
+			"durable natively", durable, func(r *rig) Request { return r.req(1, OpWrite, 0, 512, Durable) },
+			[]string{"write 0+512"},
+		},
+		{
+			"durable read needs no flush", plain, func(r *rig) Request { return r.req(1, OpRead, 1, 512, Durable) },
+			[]string{"read 0+1024"},
+		},
+		{
+			"discard of whole units", block, func(r *rig) Request { return r.req(1, OpDiscard, 4096, 8192, 0) },
+			[]string{"discard 4096+8192"},
+		},
+		{
+			"discard with ragged ends", block, func(r *rig) Request { return r.req(1, OpDiscard, 3000, 6000, 0) },
+			[]string{"read 2560+1536", "write 2560+1536", "discard 4096+4096", "read 8192+1024", "write 8192+1024"},
+		},
+		{
+			"zeroes in less than a unit", block, func(r *rig) Request { return r.req(1, OpWriteZeroes, 512, 1024, 0) },
+			[]string{"write 512+1024"},
+		},
+		{
+			"zeroes not native", plain, func(r *rig) Request { return r.req(1, OpWriteZeroes, 0, 1024, Durable) },
+			[]string{"write 0+1024", "flush 0+0"},
+		},
+		{
+			"atomic", plain, func(r *rig) Request { return Request{ID: 1, Op: OpFetchAdd, Region: r.reg, Offset: 1016, Swap: 1} },
+			[]string{"read 512+512", "write 512+512"},
+		},
 		{"atomic that changes nothing", plain, func(r *rig) Request {
 			return Request{ID: 1, Op: OpCompareSwap, Region: r.reg, Offset: 8, Compare: 99, Swap: 1}
 		}, []string{"read 0+512"}},

@@ -74,16 +74,26 @@ func TestRangeLockHelpsNeglectedChannels(t *testing.T) {
 		left  func(r *rig) Request // on the neglected channel
 		right func(r *rig) Request // on the one that is waited on
 	}{
-		{"write, then ragged", func(r *rig) Request { return r.req(1, OpWrite, 0, 1024, 0) },
-			func(r *rig) Request { return r.req(2, OpWrite, 500, 100, 0) }},
-		{"ragged, then ragged", func(r *rig) Request { return r.req(1, OpWrite, 1, 1000, 0) },
-			func(r *rig) Request { return r.req(2, OpWrite, 500, 100, 0) }},
-		{"ragged, then write", func(r *rig) Request { return r.req(1, OpWrite, 1, 1000, 0) },
-			func(r *rig) Request { return r.req(2, OpWrite, 512, 512, 0) }},
-		{"atomic, then atomic", func(r *rig) Request { return Request{ID: 1, Op: OpFetchAdd, Region: r.reg, Swap: 1} },
-			func(r *rig) Request { return Request{ID: 2, Op: OpFetchAdd, Region: r.reg, Swap: 1} }},
-		{"behind a fence of the other", func(r *rig) Request { return r.req(1, OpWrite, 1, 1000, Fence) },
-			func(r *rig) Request { return r.req(2, OpWrite, 500, 100, 0) }},
+		{
+			"write, then ragged", func(r *rig) Request { return r.req(1, OpWrite, 0, 1024, 0) },
+			func(r *rig) Request { return r.req(2, OpWrite, 500, 100, 0) },
+		},
+		{
+			"ragged, then ragged", func(r *rig) Request { return r.req(1, OpWrite, 1, 1000, 0) },
+			func(r *rig) Request { return r.req(2, OpWrite, 500, 100, 0) },
+		},
+		{
+			"ragged, then write", func(r *rig) Request { return r.req(1, OpWrite, 1, 1000, 0) },
+			func(r *rig) Request { return r.req(2, OpWrite, 512, 512, 0) },
+		},
+		{
+			"atomic, then atomic", func(r *rig) Request { return Request{ID: 1, Op: OpFetchAdd, Region: r.reg, Swap: 1} },
+			func(r *rig) Request { return Request{ID: 2, Op: OpFetchAdd, Region: r.reg, Swap: 1} },
+		},
+		{
+			"behind a fence of the other", func(r *rig) Request { return r.req(1, OpWrite, 1, 1000, Fence) },
+			func(r *rig) Request { return r.req(2, OpWrite, 500, 100, 0) },
+		},
 	} {
 		for _, mode := range []fakeMode{modeAsync, modeHeld} {
 			t.Run(tc.name, func(t *testing.T) {
