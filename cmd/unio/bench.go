@@ -92,7 +92,7 @@ func newBench(sh *shell) *cobra.Command {
 	fs.BoolVar(&f.durable, "durable", false, "make each write survive a crash before it completes")
 	fs.IntVar(&f.flush, "fsync", 0, "flush after so many writes of a channel")
 	fs.BoolVar(&f.pin, "pin", false, "lock each channel to an OS thread")
-	fs.IntVar(&f.batch, "batch", 0, "requests reaped and posted at a time, at most (default 8)")
+	fs.IntVar(&f.batch, "batch", 0, "requests reaped and posted at a time, at most (default 6)")
 	fs.DurationVar(&f.spin, "spin", 0, "poll so long before sleeping (0 adapts, negative never polls)")
 	fs.Uint64Var(&f.seed, "seed", 0, "repeat the blocks of another run (0 is a new one)")
 	fs.BoolVar(&f.force, "force", false, "write also to a block device in use")

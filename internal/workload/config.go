@@ -52,7 +52,7 @@ type Config struct {
 	Depth     int // requests in flight on each channel; default 1
 	Channels  int // each with a goroutine; default 1
 	// Batch is how many requests are reaped, and as many posted again, at a
-	// time at most; default 8, and not above Depth. A small batch keeps the
+	// time at most; default 6, and not above Depth. A small batch keeps the
 	// device busy while the next is made, a large one costs less CPU time.
 	Batch int
 	// Time is how long requests are posted and counted, after Ramp.
@@ -80,7 +80,7 @@ type Config struct {
 	Seed uint64
 }
 
-const defaultBatch = 8
+const defaultBatch = 6
 
 // maxVerifyBlocks bounds the memory that Verify takes, 4 bytes a block.
 const maxVerifyBlocks = 1 << 26

@@ -18,6 +18,7 @@ type Job struct {
 	URL    string
 	RW     string // randread or randwrite
 	Depth  int
+	Pin    bool // the channel to its OS thread, as fio does
 	Time   time.Duration
 	CPU    int // to be pinned to, -1 for none
 	// Startup is taken off the CPU time.
@@ -28,9 +29,11 @@ type Job struct {
 const startupTime = time.Millisecond
 
 func (j Job) command() process.Command {
-	return process.Command{Path: j.Binary, CPU: j.CPU, Args: []string{
-		"bench", j.URL, "--rw", j.RW, "--bs", "4k", "--depth", strconv.Itoa(j.Depth), "--time", j.Time.String(), "--json",
-	}}
+	args := []string{"bench", j.URL, "--rw", j.RW, "--bs", "4k", "--depth", strconv.Itoa(j.Depth), "--time", j.Time.String(), "--json"}
+	if j.Pin {
+		args = append(args, "--pin")
+	}
+	return process.Command{Path: j.Binary, CPU: j.CPU, Args: args}
 }
 
 // MeasureStartup returns the CPU time of the same job that ends at once.
