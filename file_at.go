@@ -78,8 +78,17 @@ func (f *File) refuse(op Opcode, p []byte, off int64, cause error, detail string
 // do carries out one operation on a range that lies within the region, and
 // returns how many bytes were done from its start without a gap.
 func (f *File) do(op Opcode, p []byte, off int64) (int, error) {
+	r := Request{Op: op, Region: f.reg, Offset: off, Data: p}
+	if f.inline.Load() && len(p) <= partSize {
+		if n, ok, err := f.doNow(&r); ok {
+			if err != nil {
+				err = f.failure(op, err)
+			}
+			return n, err
+		}
+	}
 	c := f.getCall()
-	c.plan(Request{Op: op, Region: f.reg, Offset: off, Data: p})
+	c.plan(r)
 	if err := f.run(c); err != nil {
 		f.putCall(c)
 		return 0, err

@@ -13,7 +13,6 @@ type call struct {
 
 	wake chan signal // holds at most one
 	next *call       // in lane.arrivals or lane.backlog
-	nth  int32       // place in lane.arrivals, from 1
 	// nextWoken links the calls to be woken once the token is given back.
 	nextWoken *call
 	// lane is the index of the lane to try first: the one that this call, which

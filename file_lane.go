@@ -73,6 +73,12 @@ func (l *lane) run(c *call, held bool) {
 		l.backlog.push(c)
 		l.post()
 	}
+	l.follow(c)
+}
+
+// follow sees a call through that was posted or queued under the token, which
+// it gives back.
+func (l *lane) follow(c *call) {
 	if l.ch.ready.len() > 0 {
 		l.dispatch()
 		l.post()
