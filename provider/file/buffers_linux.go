@@ -16,6 +16,9 @@ type bufferTable struct {
 	ring *uring.Ring
 	last int // slot of the last hit; owner's
 	next int // slot to be given away next; owner's
+	// misses counts uses of Buffers that had no slot while none was empty; owner's.
+	misses uint32
+	byTag  []uint8 // the slot that an operation uses, plus 1; owner's
 
 	mu     sync.Mutex // held while slots change hands
 	closed bool       // guarded by mu
@@ -25,54 +28,106 @@ type bufferTable struct {
 type bufferSlot struct {
 	block  atomic.Pointer[memory.Block] // stored under mu
 	usable bool                         // registered; owner's
+	uses   int32                        // operations that name the slot; owner's
 	forget func()                       // removes the hook on block; owner's
 }
 
-// bufferSlots Buffers stay registered at a time with one ring.
-const bufferSlots = 64
+const (
+	// bufferSlots Buffers stay registered at a time with one ring.
+	bufferSlots = 64
+	// missesPerEviction: one miss in so many takes a slot from another Buffer.
+	// To register costs more than to go without, and an application that goes
+	// round more Buffers than there are slots would do it every time.
+	missesPerEviction = 16
+)
 
-func (t *bufferTable) init(ring *uring.Ring) {
+func (t *bufferTable) init(ring *uring.Ring, depth int) {
 	if ring.RegisterBuffersSparse(bufferSlots) == nil { // Linux 5.19
 		t.ring = ring
+		t.byTag = make([]uint8, depth)
 	}
 }
 
-// slot returns where n bytes at p are registered, if they are.
-func (t *bufferTable) slot(p unsafe.Pointer, n int) (uint16, bool) {
+// use returns where n bytes at p are registered, if they are, and keeps the
+// slot as it is until done is called for the tag: the kernel looks into it when
+// it takes the entry, which may be later than the next use.
+func (t *bufferTable) use(tag int, p unsafe.Pointer, n int) (uint16, bool) {
 	b := memory.Find(p)
 	if b == nil || t.ring == nil || !b.Contains(p, n) {
 		return 0, false
 	}
-	if t.slots[t.last].block.Load() != b {
-		t.last = t.find(b)
+	if t.slots[t.last].block.Load() != b && !t.find(b) {
+		return 0, false
 	}
-	return uint16(t.last), t.slots[t.last].usable
+	s := &t.slots[t.last]
+	if s.usable {
+		s.uses++
+		t.byTag[tag] = uint8(t.last + 1)
+	}
+	return uint16(t.last), s.usable
 }
 
-// find returns b's slot, after giving it one if it has none.
-func (t *bufferTable) find(b *memory.Block) int {
+// done ends the use of a slot by the operation with the tag.
+func (t *bufferTable) done(tag int) {
+	if t.ring == nil {
+		return
+	}
+	if i := t.byTag[tag]; i > 0 {
+		t.byTag[tag] = 0
+		t.slots[i-1].uses--
+	}
+}
+
+// find makes last b's slot, after giving it one if it has none; false if it
+// gets none.
+func (t *bufferTable) find(b *memory.Block) bool {
 	for i := range t.slots {
 		if t.slots[i].block.Load() == b {
+			t.last = i
+			return true
+		}
+	}
+	i := t.vacate()
+	if i < 0 {
+		return false
+	}
+	t.register(i, b)
+	t.last = i
+	return true
+}
+
+// vacate returns an empty slot or one that may be taken from its Buffer, or -1.
+func (t *bufferTable) vacate() int {
+	for i := range t.slots {
+		if s := &t.slots[i]; s.block.Load() == nil && s.uses == 0 {
 			return i
 		}
 	}
-	return t.register(b)
+	if t.misses++; t.misses%missesPerEviction != 1 {
+		return -1
+	}
+	for range t.slots {
+		i := t.next
+		if t.next = (t.next + 1) % bufferSlots; t.slots[i].uses == 0 {
+			return i
+		}
+	}
+	return -1
 }
 
-// register gives b the slot whose turn it is.
-func (t *bufferTable) register(b *memory.Block) int {
-	i := t.next
-	t.next = (t.next + 1) % bufferSlots
+// register gives b slot i.
+func (t *bufferTable) register(i int, b *memory.Block) {
 	s := &t.slots[i]
 	if s.forget != nil {
 		s.forget()
 	}
 	t.mu.Lock()
-	s.usable = t.ring.UpdateBuffer(uint32(i), b.Bytes()) == nil
+	if s.usable = t.ring.UpdateBuffer(uint32(i), b.Bytes()) == nil; !s.usable {
+		_ = t.ring.ClearBuffer(uint32(i)) // of whose the slot was
+	}
 	s.block.Store(b)
 	t.mu.Unlock()
 	s.forget = b.OnFree(func() { t.drop(i, b) }) // not under mu, which the hook takes
-	return i
 }
 
 // drop empties a slot whose block is being freed. Called from any goroutine.

@@ -17,7 +17,7 @@ type Config struct {
 	// Engine says how requests reach the kernel. Default EngineAuto.
 	Engine Engine
 	// SQPoll has a kernel thread take requests, so that posting costs no system
-	// call; it keeps a processor busy while there is work and some time after.
+	// call; it keeps a processor busy while there is work and 2 ms after.
 	SQPoll bool
 	// IOPoll polls the device for completions, in the kernel, instead of waiting
 	// for its interrupt. It needs Direct and a device with poll queues.

@@ -3,6 +3,7 @@ package file
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/unio-stack/unio"
 )
@@ -12,6 +13,9 @@ type device struct {
 	m      *medium
 	engine engine
 	pool   *pool // workers of the posix engine, started on demand
+
+	mu     sync.RWMutex // read-held while a queue is made: the file stays open
+	closed bool         // guarded by mu
 }
 
 // engine is how requests reach the kernel, and why that way.
@@ -68,6 +72,11 @@ func (d *device) Attach(_ context.Context, name string, _ unio.Rights) (unio.Han
 
 // NewQueue implements unio.Provider.
 func (d *device) NewQueue(cfg unio.QueueConfig) (unio.Queue, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return nil, unio.ErrClosed
+	}
 	if d.engine.newQueue == nil {
 		return d.pool.newQueue(cfg), nil
 	}
@@ -76,6 +85,9 @@ func (d *device) NewQueue(cfg unio.QueueConfig) (unio.Queue, error) {
 
 // Close implements unio.Provider.
 func (d *device) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
 	d.pool.close()
 	return d.m.close()
 }

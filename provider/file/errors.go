@@ -3,6 +3,7 @@ package file
 import (
 	"errors"
 	"fmt"
+	"os"
 	"syscall"
 
 	"github.com/unio-stack/unio"
@@ -15,7 +16,7 @@ var causes = map[syscall.Errno]error{
 	syscall.EOPNOTSUPP: unio.ErrUnsupported, syscall.ENOSYS: unio.ErrUnsupported,
 	syscall.ECANCELED: unio.ErrCanceled, syscall.EINTR: unio.ErrCanceled,
 	syscall.ENODEV: unio.ErrDisconnected, syscall.ENXIO: unio.ErrDisconnected,
-	syscall.ENOMEM: unio.ErrBusy, syscall.EAGAIN: unio.ErrBusy,
+	syscall.ENOMEM: unio.ErrBusy, syscall.EAGAIN: unio.ErrBusy, syscall.EMFILE: unio.ErrBusy, syscall.ENFILE: unio.ErrBusy,
 	syscall.EINVAL: unio.ErrInvalid, syscall.EFAULT: unio.ErrInvalid,
 }
 
@@ -33,6 +34,24 @@ func causeOf(err error) error {
 	return fmt.Errorf("%w: %w", cause, err)
 }
 
+// causeOfOpen is causeOf for what may go wrong before there is a medium: what
+// is not known is not the medium's fault.
+func causeOfOpen(err error) error {
+	if isRefused(err) {
+		return fmt.Errorf("%w: %w", unio.ErrAccess, err)
+	}
+	if known := causeOf(err); !errors.Is(known, unio.ErrMedia) {
+		return known
+	}
+	return err
+}
+
+// endsBy reports whether the file, looked at now, ends at or before off.
+func (m *medium) endsBy(off int64) bool {
+	st, err := m.f.Stat()
+	return err == nil && !m.block && st.Size() <= off
+}
+
 // errShort is how a transfer ends that finds the file shorter than it was.
 func (m *medium) errShort(op *unio.Op) error {
 	size, known := int64(-1), "it ends"
@@ -46,5 +65,9 @@ func (m *medium) errShort(op *unio.Op) error {
 	}
 }
 
-func isReadOnlyFS(err error) bool { return errors.Is(err, syscall.EROFS) }
-func isInvalid(err error) bool    { return errors.Is(err, syscall.EINVAL) }
+// isRefused reports whether rights are what is missing.
+func isRefused(err error) bool {
+	return errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EROFS)
+}
+
+func isInvalid(err error) bool { return errors.Is(err, syscall.EINVAL) }

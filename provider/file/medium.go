@@ -19,6 +19,7 @@ type medium struct {
 	fd       int // of f
 	path     string
 	readOnly bool
+	created  bool   // by Open
 	block    bool   // a block device, not a regular file
 	fs       string // type of the file system, "" where unknown
 	inMemory bool   // the file system keeps files in memory (tmpfs)
@@ -100,6 +101,16 @@ func (m *medium) fail(err error) error {
 		Detail: "writes before this or an earlier flush may be lost; reopen the device and check",
 	})
 	return m.lost.Load()
+}
+
+// failed returns how an operation fails. A durable write that the medium
+// failed may have taken the kernel's report of earlier ones, which no flush
+// will bring again: it counts as a flush that failed.
+func (m *medium) failed(op *unio.Op, err error) error {
+	if op.Flags&unio.Durable != 0 && errors.Is(err, unio.ErrMedia) {
+		return m.fail(err)
+	}
+	return err
 }
 
 // flushed returns what a successful flush is worth.

@@ -62,6 +62,13 @@ func (m *medium) inspectBlock() {
 	m.canDiscard = m.queueLimit("write_zeroes_max_bytes") > 0
 }
 
+// writeProtected reports whether the block device refuses writes, which the
+// kernel lets everybody open for writing all the same.
+func (m *medium) writeProtected() bool {
+	ro, err := unix.IoctlGetInt(m.fd, unix.BLKROGET)
+	return err == nil && ro != 0
+}
+
 // queueLimit reads a number of the block device's queue from sysfs, or 0.
 func (m *medium) queueLimit(name string) int64 {
 	var st unix.Stat_t

@@ -12,10 +12,13 @@ const (
 	zeroFill  = unix.FALLOC_FL_ZERO_RANGE | unix.FALLOC_FL_KEEP_SIZE
 )
 
+// A worker's own memory, kept from one operation to the next.
+type worker struct{ iov []unix.Iovec }
+
 // perform carries out one operation by a blocking system call.
-func (m *medium) perform(op *unio.Op) (n int64, err error) {
+func (m *medium) perform(w *worker, op *unio.Op) (n int64, err error) {
 	for {
-		n, err = m.call(op)
+		n, err = m.call(w, op)
 		if err != unix.EINTR {
 			break
 		}
@@ -32,9 +35,9 @@ func (m *medium) outcome(op *unio.Op, n int64, err error) (int64, error) {
 		}
 		return 0, m.flushed()
 	case err != nil:
-		return 0, causeOf(err)
-	case op.Op == unio.OpRead && n == 0:
-		return 0, m.errShort(op)
+		return 0, m.failed(op, causeOf(err))
+	case op.Op == unio.OpRead && n < op.Size() && (n == 0 || m.endsBy(op.Offset+n)):
+		return n, m.errShort(op)
 	case op.Op == unio.OpDiscard, op.Op == unio.OpWriteZeroes:
 		return op.Size(), nil
 	case op.Flags&unio.Durable != 0:
@@ -44,12 +47,12 @@ func (m *medium) outcome(op *unio.Op, n int64, err error) (int64, error) {
 }
 
 // call makes the system call, and tells the scheduler that it may block.
-func (m *medium) call(op *unio.Op) (int64, error) {
+func (m *medium) call(w *worker, op *unio.Op) (int64, error) {
 	switch op.Op {
 	case unio.OpRead:
-		return m.transfer(op, unix.SYS_PREADV2, 0)
+		return m.transfer(w, op, unix.SYS_PREADV2, 0)
 	case unio.OpWrite:
-		return m.transfer(op, unix.SYS_PWRITEV2, rwFlags(op))
+		return m.transfer(w, op, unix.SYS_PWRITEV2, rwFlags(op))
 	case unio.OpFlush:
 		return 0, unix.Fdatasync(m.fd)
 	case unio.OpDiscard:
@@ -61,18 +64,16 @@ func (m *medium) call(op *unio.Op) (int64, error) {
 }
 
 // transfer reads or writes by preadv2(2) or pwritev2(2).
-func (m *medium) transfer(op *unio.Op, call uintptr, flags int) (int64, error) {
-	var one unix.Iovec
-	iov, count := &one, 1
+func (m *medium) transfer(w *worker, op *unio.Op, call uintptr, flags int) (int64, error) {
 	if op.Vec == nil {
-		one.Base = unsafe.SliceData(op.Data)
-		one.SetLen(len(op.Data))
+		one := [1][]byte{op.Data}
+		w.iov = iovecs(w.iov[:0], one[:])
 	} else {
-		v := iovecs(nil, op.Vec)
-		iov, count = &v[0], len(v)
+		w.iov = iovecs(w.iov[:0], op.Vec)
 	}
-	n, _, errno := unix.Syscall6(call, uintptr(m.fd), uintptr(unsafe.Pointer(iov)), uintptr(count),
+	n, _, errno := unix.Syscall6(call, uintptr(m.fd), uintptr(unsafe.Pointer(&w.iov[0])), uintptr(len(w.iov)),
 		uintptr(op.Offset), 0, uintptr(flags))
+	clear(w.iov) // keeps nobody's memory alive
 	if errno != 0 {
 		return 0, errno
 	}

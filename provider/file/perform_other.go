@@ -8,8 +8,11 @@ import (
 	"github.com/unio-stack/unio"
 )
 
+// A worker's own memory, of which it needs none here.
+type worker struct{}
+
 // perform carries out one operation by blocking system calls.
-func (m *medium) perform(op *unio.Op) (int64, error) {
+func (m *medium) perform(_ *worker, op *unio.Op) (int64, error) {
 	switch op.Op {
 	case unio.OpRead, unio.OpWrite:
 		return m.transfer(op)

@@ -17,7 +17,7 @@ type pool struct {
 	work    sync.Cond     // signalled when ready or closed changes
 	ready   []*posixQueue // with pending operations, in turn; guarded by mu
 	workers int           // guarded by mu
-	idle    int           // workers waiting; guarded by mu
+	idle    int           // workers waiting that were not signalled; guarded by mu
 	closed  bool          // guarded by mu
 	wg      sync.WaitGroup
 }
@@ -49,6 +49,7 @@ func (p *pool) start(q *posixQueue, ops []*unio.Op) {
 	}
 	q.pending = append(q.pending, ops...)
 	wake := min(len(ops), p.idle)
+	p.idle -= wake // not by the workers when they run: the next start may come first
 	for range wake {
 		p.work.Signal()
 	}
@@ -60,12 +61,13 @@ func (p *pool) start(q *posixQueue, ops []*unio.Op) {
 
 // run is a worker.
 func (p *pool) run() {
+	var w worker
 	for {
 		q, op := p.next()
 		if op == nil {
 			return
 		}
-		n, err := p.m.perform(op)
+		n, err := p.m.perform(&w, op)
 		q.finish(op, n, err)
 	}
 }
@@ -80,7 +82,6 @@ func (p *pool) next() (*posixQueue, *unio.Op) {
 		}
 		p.idle++
 		p.work.Wait()
-		p.idle--
 	}
 	q := p.ready[0]
 	p.ready = append(p.ready[:0], p.ready[1:]...)
@@ -122,6 +123,9 @@ type posixQueue struct {
 	rest    []*unio.Op // of Submit, for the pool; owner's
 	reaped  []result   // owner's
 	bell    chan struct{}
+	// notify tells the owner of a result. Called with mu held, so that whoever
+	// has reaped the last result knows that no call of it is to come.
+	notify func()
 
 	mu    sync.Mutex
 	done  []result // guarded by mu
@@ -135,7 +139,7 @@ type result struct {
 }
 
 func (p *pool) newQueue(cfg unio.QueueConfig) *posixQueue {
-	return &posixQueue{
+	q := &posixQueue{
 		pool: p, inline: newInliner(p.m),
 		pending: make([]*unio.Op, 0, cfg.Depth),
 		rest:    make([]*unio.Op, 0, cfg.Depth),
@@ -143,6 +147,8 @@ func (p *pool) newQueue(cfg unio.QueueConfig) *posixQueue {
 		done:    make([]result, 0, cfg.Depth),
 		bell:    make(chan struct{}, 1),
 	}
+	q.notify = q.Wake
+	return q
 }
 
 // Submit implements unio.Queue.
@@ -163,10 +169,10 @@ func (q *posixQueue) Submit(ops []*unio.Op) {
 // finish is called by a worker.
 func (q *posixQueue) finish(op *unio.Op, n int64, err error) {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.done = append(q.done, result{op, n, err})
 	q.calls++
-	q.mu.Unlock()
-	q.Wake()
+	q.notify()
 }
 
 // Reap implements unio.Queue.

@@ -19,6 +19,7 @@ type ringQueue struct {
 	buffers bufferTable
 	ops     []*unio.Op     // in the ring, by tag
 	entered []uint64       // user data of entries not submitted yet, in order
+	stopped []bool         // by tag: the operation was cancelled
 	iovs    [][]unix.Iovec // of vectored operations, by tag; nil until one comes
 	cqes    [64]uring.CQE
 	fault   error // that the ring cannot be used any more
@@ -27,7 +28,12 @@ type ringQueue struct {
 
 	event   *eventfd.Event
 	pending func() bool // of Sleep, made once
+	sqpoll  bool        // a kernel thread takes entries
 	pinned  bool        // to one thread, which sleeps in the ring
+	woken   bool        // pinned: Wake was called since Sleep last returned; owner's
+
+	// polled is set if the ring polls the device.
+	polled *polled
 }
 
 // User data of entries that are not operations.
@@ -36,11 +42,12 @@ const (
 	tagWake
 )
 
-// spareEntries are for cancellations and the wake-up of a pinned ring.
-const spareEntries = 2
-
-func newRingQueue(m *medium, cfg uring.Config, qc unio.QueueConfig) (*ringQueue, error) {
-	cfg.Entries = uint32(qc.Depth + spareEntries)
+// newRingQueue makes a queue whose ring is as cfg says. What a polled ring
+// cannot do goes to workers of p.
+func newRingQueue(m *medium, p *pool, cfg uring.Config, qc unio.QueueConfig) (*ringQueue, error) {
+	// Cancellations and the wake-up of a pinned ring need no entries of their
+	// own: submitting what is there makes room for them.
+	cfg.Entries = uint32(qc.Depth)
 	if qc.Pinned && !cfg.SQPoll {
 		cfg.SingleIssuer, cfg.DeferTaskrun = true, !cfg.IOPoll
 	}
@@ -54,10 +61,15 @@ func newRingQueue(m *medium, cfg uring.Config, qc unio.QueueConfig) (*ringQueue,
 		return nil, err
 	}
 	q := &ringQueue{
-		m: m, ring: ring, event: event, inline: newInliner(m), pinned: cfg.SingleIssuer,
+		m: m, ring: ring, event: event, inline: newInliner(m),
+		sqpoll: cfg.SQPoll, pinned: cfg.DeferTaskrun,
 		ops:     make([]*unio.Op, qc.Depth),
 		iovs:    make([][]unix.Iovec, qc.Depth),
-		entered: make([]uint64, 0, cfg.Entries),
+		stopped: make([]bool, qc.Depth),
+		entered: make([]uint64, 0, ring.SQEntries()),
+	}
+	if cfg.IOPoll {
+		q.polled = newPolled(q, p, qc)
 	}
 	if err := q.register(); err != nil {
 		_ = q.Close()
@@ -74,9 +86,12 @@ func (q *ringQueue) register() error {
 	if err := q.ring.UpdateFile(0, q.m.fd); err != nil {
 		return err
 	}
-	q.buffers.init(q.ring)
-	if q.pinned {
+	q.buffers.init(q.ring, len(q.ops))
+	switch {
+	case q.pinned:
 		q.armWake()
+		return nil
+	case q.polls():
 		return nil
 	}
 	q.pending = func() bool { return q.stuck.Load() || q.ring.Pending() }
@@ -91,12 +106,13 @@ func (q *ringQueue) register() error {
 func (q *ringQueue) Submit(ops []*unio.Op) {
 	q.inline.begin()
 	for _, op := range ops {
-		if !q.inline.try(op) {
+		if !q.inline.try(op) && !q.polled.takes(op) {
 			q.push(op)
 		}
 	}
 	q.inline.end()
 	q.flush()
+	q.polled.start(q)
 }
 
 // push prepares the entry of one operation.
@@ -107,6 +123,8 @@ func (q *ringQueue) push(op *unio.Op) {
 		return
 	}
 	q.ops[op.Tag()] = op
+	q.stopped[op.Tag()] = false
+	q.polled.count(1)
 	switch op.Op {
 	case unio.OpRead, unio.OpWrite:
 		q.transfer(sqe, op)
@@ -122,9 +140,10 @@ func (q *ringQueue) push(op *unio.Op) {
 	q.entered = append(q.entered, uint64(op.Tag()))
 }
 
-// entry returns a free entry, or nil if the ring is of no use any more. The
-// queue has room for every operation of the channel; cancellations may have to
-// be submitted first.
+// entry returns a free entry, or nil if the ring is of no use any more or the
+// kernel takes none for now. The queue has room for every operation of the
+// channel; cancellations may have to be submitted first, and with a kernel
+// thread, be taken by it.
 func (q *ringQueue) entry() *uring.SQE {
 	if q.fault != nil {
 		return nil
@@ -133,6 +152,12 @@ func (q *ringQueue) entry() *uring.SQE {
 		return sqe
 	}
 	q.flush()
+	if q.sqpoll && q.fault == nil {
+		if err := q.ring.WaitSQ(); err != nil {
+			q.abandon(causeOf(err))
+			return nil
+		}
+	}
 	return q.ring.Next()
 }
 
@@ -149,7 +174,7 @@ func (q *ringQueue) transfer(sqe *uring.SQE, op *unio.Op) {
 		q.vectored(sqe, op)
 	} else {
 		p, n := unsafe.Pointer(unsafe.SliceData(op.Data)), uint32(len(op.Data))
-		slot, registered := q.buffers.slot(p, len(op.Data))
+		slot, registered := q.buffers.use(op.Tag(), p, len(op.Data))
 		switch {
 		case registered && op.Op == unio.OpRead:
 			sqe.ReadFixed(0, p, n, op.Offset, slot)
@@ -201,6 +226,8 @@ func (q *ringQueue) abandon(err error) {
 	q.fault = err
 	for _, tag := range q.entered {
 		if tag < uint64(len(q.ops)) {
+			q.buffers.done(int(tag))
+			q.polled.count(-1)
 			q.ops[tag].Complete(0, err)
 		}
 	}
@@ -210,6 +237,9 @@ func (q *ringQueue) abandon(err error) {
 // Reap implements unio.Queue.
 func (q *ringQueue) Reap() {
 	q.flush() // what was stuck
+	if q.polled.reap() {
+		return
+	}
 	for {
 		n := q.ring.Reap(q.cqes[:])
 		for i := range n {
@@ -228,25 +258,46 @@ func (q *ringQueue) finish(cqe *uring.CQE) {
 	case tagCancel:
 		return
 	case tagWake:
+		q.woken = true
 		q.armWake()
 		return
 	}
 	op := q.ops[cqe.UserData]
+	q.buffers.done(op.Tag())
+	q.polled.count(-1)
 	n, err := int64(cqe.Res), error(nil)
 	if cqe.Res < 0 {
 		errno := unix.Errno(-cqe.Res)
-		if errno == unix.EAGAIN || errno == unix.EINTR {
-			q.push(op)
-			return
+		if interrupted(errno) {
+			if !q.stopped[op.Tag()] {
+				q.push(op)
+				return
+			}
+			errno = unix.ECANCELED
 		}
 		n, err = 0, errno
 	}
 	op.Complete(q.m.outcome(op, n, err))
 }
 
+// interrupted reports whether an operation ended undone and may be tried again.
+// The kernel cancels by itself what the workers of a thread have not begun when
+// the thread exits.
+func interrupted(e unix.Errno) bool {
+	return e == unix.EAGAIN || e == unix.EINTR || e == unix.ECANCELED
+}
+
 // Cancel implements unio.Queue. The kernel stops what a worker has not begun;
 // what the medium has begun runs to its end.
 func (q *ringQueue) Cancel(op *unio.Op) {
+	if q.polled != nil {
+		q.polled.cancel(op)
+		return
+	}
+	if q.stuck.Load() { // what waits for the kernel needs the entries
+		return
+	}
+	q.stopped[op.Tag()] = true
 	if sqe := q.entry(); sqe != nil {
 		sqe.AsyncCancel(uint64(op.Tag()), 0)
 		sqe.SetUserData(tagCancel)
@@ -258,7 +309,7 @@ func (q *ringQueue) Cancel(op *unio.Op) {
 // Counters implements unio.Queue.
 func (q *ringQueue) Counters() unio.Counters {
 	return unio.Counters{
-		Syscalls: int64(q.ring.Stats().Enters) + q.inline.calls,
+		Syscalls: int64(q.ring.Stats().Enters) + q.inline.calls + q.polled.calls(),
 		Inline:   q.inline.done,
 	}
 }
@@ -266,6 +317,9 @@ func (q *ringQueue) Counters() unio.Counters {
 // Close implements unio.Queue.
 func (q *ringQueue) Close() error {
 	q.buffers.close()
+	// The kernel takes a closed ring down in the background; meanwhile nobody
+	// could unmount what the file is on. (A pinned ring refuses other threads.)
+	_ = q.ring.UnregisterFiles()
 	err := q.ring.Close()
 	if e := q.event.Close(); err == nil {
 		err = e

@@ -9,8 +9,12 @@ import (
 // Sleep implements unio.Queue. The ring raises the event only while somebody
 // sleeps: otherwise every completion would wake the Go runtime's poller.
 func (q *ringQueue) Sleep() {
-	if q.pinned {
+	switch {
+	case q.pinned:
 		q.sleepInRing()
+		return
+	case q.polls():
+		q.polled.sleep(q.event)
 		return
 	}
 	if q.stuck.Load() { // the kernel is short of memory: give it time
@@ -27,12 +31,15 @@ const stuckPause = 100 * time.Microsecond
 // sleepInRing blocks the channel's own thread in the kernel. Wake reaches it
 // through a poll of the event.
 func (q *ringQueue) sleepInRing() {
-	if !q.ring.Pending() {
-		_, _ = q.ring.SubmitAndWait(1, -1) // a fault shows in the next Submit
+	if !q.woken && !q.ring.Pending() {
+		n, _ := q.ring.SubmitAndWait(1, -1) // a fault shows in the next Submit
+		q.entered = append(q.entered[:0], q.entered[min(n, len(q.entered)):]...)
 	}
+	q.woken = false
 }
 
-// armWake has a pinned ring complete an entry when the event is raised.
+// armWake has a pinned ring complete an entry when the event is raised. A Raise
+// that Reset forgets is one that woken, which finish sets, remembers.
 func (q *ringQueue) armWake() {
 	q.event.Reset()
 	if sqe := q.entry(); sqe != nil {
