@@ -81,8 +81,7 @@ func TestNoAllocationsAsleep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := t.Context()
 	data, done := make([]byte, 512), make([]Completion, 2)
 	allocs := testing.AllocsPerRun(200, func() {
 		_, err := ch.Post(Request{Op: OpWrite, Region: reg, Offset: 1, Data: data[:9]},

@@ -47,13 +47,11 @@ func TestFileCrowdAllocatesNothing(t *testing.T) {
 	round := func() {
 		var wg sync.WaitGroup
 		for i := range bufs {
-			wg.Add(1)
-			go func() {
-				defer wg.Done()
+			wg.Go(func() {
 				for range 100 {
 					_, _ = f.ReadAt(bufs[i][:], int64(i)*64)
 				}
-			}()
+			})
 		}
 		wg.Wait()
 	}

@@ -51,8 +51,7 @@ func TestWaitContext(t *testing.T) {
 func TestWaitKeepsContextWake(t *testing.T) {
 	r := newRig(t, Info{}, ChannelConfig{Spin: -1})
 	a, cancelA := context.WithCancel(context.Background())
-	b, cancelB := context.WithCancel(context.Background())
-	defer cancelB()
+	b := t.Context()
 	done := make([]Completion, 1)
 	sleepUnder := func(ctx context.Context) {
 		t.Helper()

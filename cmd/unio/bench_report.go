@@ -94,23 +94,24 @@ func mismatches(v *workload.Verified) string {
 
 // heading is the run in one line.
 func (r *benchReport) heading() string {
-	s := r.Access
+	var s strings.Builder
+	s.WriteString(r.Access)
 	if r.Mix != nil {
-		s += fmt.Sprintf(" (%d%% reads)", *r.Mix)
+		s.WriteString(fmt.Sprintf(" (%d%% reads)", *r.Mix))
 	}
-	s += fmt.Sprintf(", %s blocks, depth %d", bytesize.Format(r.BlockSize), r.Depth)
+	s.WriteString(fmt.Sprintf(", %s blocks, depth %d", bytesize.Format(r.BlockSize), r.Depth))
 	if r.Channels > 1 {
-		s += fmt.Sprintf(", %d channels", r.Channels)
+		s.WriteString(fmt.Sprintf(", %d channels", r.Channels))
 	}
 	for _, o := range []struct {
 		on   bool
 		name string
 	}{{r.Pinned, "pinned"}, {r.Durable, "durable"}, {r.Verify != nil, "verified"}, {r.Interrupted, "interrupted"}} {
 		if o.on {
-			s += ", " + o.name
+			s.WriteString(", " + o.name)
 		}
 	}
-	return s + fmt.Sprintf(", %.2f s", r.Seconds)
+	return s.String() + fmt.Sprintf(", %.2f s", r.Seconds)
 }
 
 func (r *benchReport) print(w io.Writer, st console.Style) {

@@ -75,7 +75,7 @@ func checkJSON(ts *testscript.TestScript, negate bool, args []string) {
 	var v any
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &v))
 	found := true
-	for _, key := range strings.Split(args[0], ".") {
+	for key := range strings.SplitSeq(args[0], ".") {
 		switch c := v.(type) {
 		case map[string]any:
 			v, found = c[key]

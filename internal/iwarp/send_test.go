@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -50,18 +51,18 @@ func TestSendSegments(t *testing.T) {
 	a, b := newPair(t, pairConfig{})
 	a.stream.sender.mulpdu = 1500
 	a.send(func(s *Sender) error { return s.Send(SendOptions{}, Payload{Data: pattern(2048)}) })
-	var got string
+	var got strings.Builder
 	for in := a.wire; len(in) > 0; {
 		n, e := b.stream.Receiver().Step(in)
 		in = in[n:]
 		if e.Kind == EventPlace {
-			got += fmt.Sprintf("%d+%d ", e.Segment.MO, e.Length)
+			got.WriteString(fmt.Sprintf("%d+%d ", e.Segment.MO, e.Length))
 			must(t, b.stream.Receiver().Placed(in[:e.Length]))
 			in = in[e.Length:]
 		}
 	}
-	if got != "0+1482 1482+566 " {
-		t.Errorf("segments %s", got)
+	if got.String() != "0+1482 1482+566 " {
+		t.Errorf("segments %s", got.String())
 	}
 }
 

@@ -112,9 +112,18 @@ func TestFindAndContains(t *testing.T) {
 		n    int
 		want bool
 	}{
-		{0, 0, true}, {0, int(span), true}, {0, int(span) + 1, false},
-		{span - 1, 1, true}, {span - 1, 2, false}, {span, 0, true}, {span, 1, false},
-		{-1, 0, false}, {-1, 2, false}, {0, -1, false}, {5, math.MinInt, false}, {5, math.MaxInt, false},
+		{0, 0, true},
+		{0, int(span), true},
+		{0, int(span) + 1, false},
+		{span - 1, 1, true},
+		{span - 1, 2, false},
+		{span, 0, true},
+		{span, 1, false},
+		{-1, 0, false},
+		{-1, 2, false},
+		{0, -1, false},
+		{5, math.MinInt, false},
+		{5, math.MaxInt, false},
 	} {
 		if got := b.Contains(at(tc.off), tc.n); got != tc.want {
 			t.Errorf("Contains(base%+d, %d) = %v", tc.off, tc.n, got)

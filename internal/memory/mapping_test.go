@@ -138,10 +138,24 @@ func TestRanges(t *testing.T) {
 		off, n int64
 		ok     bool
 	}{
-		{0, 0, true}, {0, size, true}, {size, 0, true}, {size - 1, 1, true}, {pageSize - 1, 2, true},
-		{-1, 1, false}, {-1, 0, false}, {-5, 10, false}, {0, -1, false}, {0, size + 1, false}, {size, 1, false},
-		{size - 1, 2, false}, {size + 1, 0, false}, {1, math.MaxInt64, false}, {math.MaxInt64, 1, false},
-		{math.MaxInt64, math.MaxInt64, false}, {math.MinInt64, math.MinInt64, false}, {math.MinInt64, 1, false},
+		{0, 0, true},
+		{0, size, true},
+		{size, 0, true},
+		{size - 1, 1, true},
+		{pageSize - 1, 2, true},
+		{-1, 1, false},
+		{-1, 0, false},
+		{-5, 10, false},
+		{0, -1, false},
+		{0, size + 1, false},
+		{size, 1, false},
+		{size - 1, 2, false},
+		{size + 1, 0, false},
+		{1, math.MaxInt64, false},
+		{math.MaxInt64, 1, false},
+		{math.MaxInt64, math.MaxInt64, false},
+		{math.MinInt64, math.MinInt64, false},
+		{math.MinInt64, 1, false},
 	} {
 		for _, write := range []bool{false, true} {
 			for range 2 { // the second time everything is marked

@@ -38,9 +38,14 @@ func TestWriteBackReachesEveryLine(t *testing.T) {
 		start, end int64
 		fault      bool
 	}{
-		{0, pageSize, false}, {pageSize - 1, pageSize, false}, {1, pageSize - 1, false},
-		{0, pageSize + 1, true}, {pageSize - 1, pageSize + 1, true}, {pageSize, pageSize + 1, true},
-		{2*pageSize + 70, 2*pageSize + 71, true}, {pageSize, pageSize, false},
+		{0, pageSize, false},
+		{pageSize - 1, pageSize, false},
+		{1, pageSize - 1, false},
+		{0, pageSize + 1, true},
+		{pageSize - 1, pageSize + 1, true},
+		{pageSize, pageSize + 1, true},
+		{2*pageSize + 70, 2*pageSize + 71, true},
+		{pageSize, pageSize, false},
 	} {
 		err := Guard(func() { WriteBack(m.Bytes()[tc.start:tc.end]) })
 		if (err != nil) != tc.fault {

@@ -84,8 +84,10 @@ func (r *rig) polledWork(pin bool) {
 	mem := noise(16 * 512)
 	for round := range 50 {
 		reqs := []unio.Request{
-			{Op: unio.OpFlush, Region: r.reg}, {Op: unio.OpDiscard, Region: r.reg, Length: 5000},
-			{Op: unio.OpFlush, Region: r.reg, Flags: unio.Fence}, r.read(3, mem[:100]),
+			{Op: unio.OpFlush, Region: r.reg},
+			{Op: unio.OpDiscard, Region: r.reg, Length: 5000},
+			{Op: unio.OpFlush, Region: r.reg, Flags: unio.Fence},
+			r.read(3, mem[:100]),
 		}
 		for i := range 8 {
 			reqs = append(reqs, r.read(int64(i+round)*512, mem[i*512:][:512]))

@@ -122,10 +122,8 @@ func (c *controller) start() {
 // blocked reports whether an earlier mutation of the same unit is in flight or
 // waiting.
 func (c *controller) blocked(t *task, earlier []*task) bool {
-	for _, o := range earlier {
-		if t.conflicts(o) {
-			return true
-		}
+	if slices.ContainsFunc(earlier, t.conflicts) {
+		return true
 	}
 	for _, o := range c.tasks {
 		if t.conflicts(o) {
