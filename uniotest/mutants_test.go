@@ -78,7 +78,7 @@ var mutants = []mutant{
 		}),
 	},
 	{
-		name: "acknowledges writes early", foundBy: []string{"Addressing", "Neighbours", "Ownership", "Silent", "Visibility"},
+		name: "acknowledges writes early", foundBy: []string{"Addressing", "Edges", "Neighbours", "Ownership", "Silent", "Visibility"},
 		hooks: executing(unio.OpWrite, 10, func(q *ramQueue, op *unio.Op) ramResult {
 			cp := *op
 			later(func() { q.disk.transfer(&cp, cp.Offset, cp.Size()) })
@@ -175,7 +175,7 @@ var mutants = []mutant{
 		}),
 	},
 	{
-		name: "reads from a stale cache", foundBy: []string{"Neighbours", "Ownership", "Visibility"},
+		name: "reads from a stale cache", foundBy: []string{"Addressing", "Edges", "Neighbours", "Ownership", "Visibility"},
 		hooks: func() ramHooks {
 			var mu sync.Mutex
 			caches := map[*ramQueue]*RAMDisk{} // guarded by mu
