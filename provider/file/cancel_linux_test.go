@@ -301,6 +301,54 @@ func TestMediaErrors(t *testing.T) {
 	}
 }
 
+// TestWakePinned: a pinned owner, asleep in its ring, hears of every
+// cancellation, whatever it was doing when that came.
+func TestWakePinned(t *testing.T) {
+	needRoot(t)
+	if !inChild(t, "wake pinned", ownMounts) {
+		return
+	}
+	r, g := slowRig(t, Config{Engine: EngineRing, Direct: Required})
+	buf := r.buffer(4096)
+	over := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(over)
+		ch, err := r.dev.NewChannel(unio.ChannelConfig{Pinned: true, Spin: -1})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer ch.Close()
+		for round := range 300 {
+			if _, err := ch.Post(r.read(0, buf)); err != nil {
+				t.Error(err)
+				return
+			}
+			for range 3 { // some of no effect, in the way of the one that has
+				wg.Go(func() { ch.Cancel(12345) })
+			}
+			wg.Go(func() {
+				g.await(t)
+				for range 50 {
+					_ = ch.Stats() // of a ring that its owner is in
+				}
+				ch.CancelAll()
+			})
+			var done [1]unio.Completion
+			if n, err := ch.Wait(r.ctx, done[:]); n != 1 || !errors.Is(done[0].Err, unio.ErrCanceled) {
+				t.Errorf("round %d: %d, %v, %v", round, n, err, done[0].Err)
+				g.letGo()
+				return
+			}
+		}
+	})
+	wg.Wait()
+	<-over
+}
+
 // TestTimeout: Do gives up when its context ends, and says so.
 func TestTimeout(t *testing.T) {
 	needRoot(t)

@@ -183,3 +183,38 @@ func TestTooDeep(t *testing.T) {
 		t.Error("deeper than the device says")
 	}
 }
+
+// TestHelped: whoever closes a region looks into the queues of sleeping
+// owners, who miss nothing by it.
+func TestHelped(t *testing.T) {
+	for _, cfg := range ways {
+		t.Run(cfg.String(), func(t *testing.T) {
+			r := newRig(t, newFile(t, 1<<20), cfg)
+			ch := r.channel(unio.ChannelConfig{Spin: -1})
+			over := make(chan struct{})
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				for {
+					select {
+					case <-over:
+						return
+					default:
+					}
+					other, err := r.dev.Attach(r.ctx, "", unio.ReadOnly)
+					if err == nil {
+						err = other.Close()
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			buf := r.buffer(256 << 10)
+			for i := range 300 {
+				r.must(ch, r.read(int64(i)*512, buf), unio.Request{Op: unio.OpFlush, Region: r.reg})
+			}
+			close(over)
+			wg.Wait()
+		})
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -104,8 +105,18 @@ func mount(t *testing.T, source, dir, kind, options string) {
 		t.Fatal(fmt.Errorf("mount %s: %w", kind, err))
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
+		if err := unmount(dir); err != nil {
 			t.Errorf("unmount %s: %v", kind, err)
 		}
 	})
+}
+
+// unmount waits a moment for the kernel's workers, which let go of a file a
+// little later than they say what became of a request.
+func unmount(dir string) error {
+	for end := time.Now().Add(time.Second); ; time.Sleep(time.Millisecond) {
+		if err := unix.Unmount(dir, 0); err != unix.EBUSY || time.Now().After(end) {
+			return err
+		}
+	}
 }

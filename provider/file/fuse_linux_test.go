@@ -73,7 +73,7 @@ func newSlowDisk(t *testing.T, n int) *slowDisk {
 	rescue := time.AfterFunc(2*patience, force)
 	t.Cleanup(func() {
 		rescue.Stop()
-		if err := unix.Unmount(s.path, 0); err != nil {
+		if err := unmount(s.path); err != nil {
 			t.Error("unmount: ", err)
 			force()
 		}

@@ -24,6 +24,10 @@ type medium struct {
 	fs       string // type of the file system, "" where unknown
 	inMemory bool   // the file system keeps files in memory (tmpfs)
 	direct   bool   // opened past the page cache
+	// blocks: the kernel takes the file for one that never waits, which is not
+	// so: a ring must leave it to workers. (FUSE files can be polled, and say
+	// that they are ready; io_file_supports_nowait in Linux's io_uring/rw.c.)
+	blocks bool
 
 	blockSize   int // unit of transfers; 1 unless direct
 	memoryAlign int

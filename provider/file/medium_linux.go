@@ -35,6 +35,7 @@ func (m *medium) inspect() {
 		m.fs = fsNames[int64(st.Type)]
 	}
 	m.inMemory = m.fs == "tmpfs" || m.fs == "ramfs"
+	m.blocks = m.fs == "fuse"
 	m.canZero = zeroRange[m.fs]
 	m.canDiscard = m.punches()
 }

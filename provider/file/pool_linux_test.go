@@ -20,6 +20,7 @@ func TestPoolWorkers(t *testing.T) {
 	r.must(chans[0], r.read(0, buf[:4096])) // one worker is idle now
 	for range 20 {
 		g := newStall()
+		t.Cleanup(g.letGo)
 		s.decide(g.answer)
 		for i, ch := range chans {
 			if _, err := ch.Post(r.read(int64(i)*4096, buf[i*4096:][:4096])); err != nil {

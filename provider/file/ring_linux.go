@@ -20,6 +20,7 @@ type ringQueue struct {
 	ops     []*unio.Op     // in the ring, by tag
 	entered []uint64       // user data of entries not submitted yet, in order
 	stopped []bool         // by tag: the operation was cancelled
+	flags   uint8          // of entries that are operations; immutable
 	iovs    [][]unix.Iovec // of vectored operations, by tag; nil until one comes
 	cqes    [64]uring.CQE
 	fault   error // that the ring cannot be used any more
@@ -31,6 +32,9 @@ type ringQueue struct {
 	sqpoll  bool        // a kernel thread takes entries
 	pinned  bool        // to one thread, which sleeps in the ring
 	woken   bool        // pinned: Wake was called since Sleep last returned; owner's
+	// enters are the system calls of a pinned ring as of the last Submit or
+	// Reap: while its owner sleeps in it, others may ask.
+	enters atomic.Int64
 
 	// polled is set if the ring polls the device.
 	polled *polled
@@ -67,6 +71,9 @@ func newRingQueue(m *medium, p *pool, cfg uring.Config, qc unio.QueueConfig) (*r
 		iovs:    make([][]unix.Iovec, qc.Depth),
 		stopped: make([]bool, qc.Depth),
 		entered: make([]uint64, 0, ring.SQEntries()),
+	}
+	if q.flags = uring.SQEFixedFile; m.blocks {
+		q.flags |= uring.SQEAsync
 	}
 	if cfg.IOPoll {
 		q.polled = newPolled(q, p, qc)
@@ -113,6 +120,7 @@ func (q *ringQueue) Submit(ops []*unio.Op) {
 	q.inline.end()
 	q.flush()
 	q.polled.start(q)
+	q.tally()
 }
 
 // push prepares the entry of one operation.
@@ -135,7 +143,7 @@ func (q *ringQueue) push(op *unio.Op) {
 	case unio.OpWriteZeroes:
 		sqe.Fallocate(0, zeroFill, op.Offset, op.Length)
 	}
-	sqe.SetFlags(uring.SQEFixedFile)
+	sqe.SetFlags(q.flags)
 	sqe.SetUserData(uint64(op.Tag()))
 	q.entered = append(q.entered, uint64(op.Tag()))
 }
@@ -250,6 +258,7 @@ func (q *ringQueue) Reap() {
 		}
 	}
 	q.flush() // what is to be tried again
+	q.tally()
 }
 
 // finish ends the operation a completion is for.
@@ -308,9 +317,23 @@ func (q *ringQueue) Cancel(op *unio.Op) {
 
 // Counters implements unio.Queue.
 func (q *ringQueue) Counters() unio.Counters {
+	enters := q.enters.Load()
+	if !q.pinned {
+		enters = int64(q.ring.Stats().Enters)
+	}
 	return unio.Counters{
-		Syscalls: int64(q.ring.Stats().Enters) + q.inline.calls + q.polled.calls(),
+		Syscalls: enters + q.inline.calls + q.polled.calls(),
 		Inline:   q.inline.done,
+	}
+}
+
+// tally notes how often a pinned ring was entered.
+func (q *ringQueue) tally() {
+	if !q.pinned {
+		return
+	}
+	if n := int64(q.ring.Stats().Enters); n != q.enters.Load() {
+		q.enters.Store(n)
 	}
 }
 

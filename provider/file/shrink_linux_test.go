@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/unio-stack/unio"
+	"golang.org/x/sys/unix"
 )
 
 // ways are the engines and how they treat the page cache.
@@ -124,6 +125,19 @@ func TestResize(t *testing.T) {
 			if err := ch.Do(r.ctx, r.read(size-1, make([]byte, 2))); !errors.Is(err, unio.ErrOutOfRange) {
 				t.Errorf("%v: read over the end: %v", cfg, err)
 			}
+		}
+	}
+}
+
+// TestFIFO: to open one may wait forever; it is refused before that.
+func TestFIFO(t *testing.T) {
+	path := t.TempDir() + "/fifo"
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, cfg := range []Config{{}, {ReadOnly: true}, {Create: true, Size: 4096}} {
+		if _, err := Open(context.Background(), path, cfg); !errors.Is(err, unio.ErrInvalid) || !strings.Contains(err.Error(), "neither") {
+			t.Errorf("%+v: %v", cfg, err)
 		}
 	}
 }
