@@ -103,7 +103,7 @@ func TestBufferAtTheSameAddress(t *testing.T) {
 // TestUnpinned: the memory of a Buffer stays pinned until it is freed, or its
 // channel closed.
 func TestUnpinned(t *testing.T) {
-	const size = 8 << 20
+	const size = 1 << 20 // so that it may be locked without privileges, too
 	r := newRig(t, newFile(t, size), Config{Engine: EngineRing, Direct: Required})
 	before := pinned(t)
 	use := func(ch *unio.Channel) *unio.Buffer {

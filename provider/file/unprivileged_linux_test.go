@@ -182,6 +182,9 @@ func TestReadOnlyFile(t *testing.T) {
 	if _, err := Open(ctx, filepath.Join(dir, "new"), Config{Create: true, Size: 4096}); !errors.Is(err, unio.ErrAccess) {
 		t.Errorf("create in a directory that is read-only: %v", err)
 	}
+	if err := os.Chmod(dir, 0o700); err != nil { // for who removes it
+		t.Fatal(err)
+	}
 }
 
 func wantMissing(t *testing.T, path string) {
