@@ -72,7 +72,7 @@ func (s *Set) addDisk(ctx context.Context, c Config, f *media.File) error {
 					{Metric: contest.CPU, Kind: contest.Ratio, Bar: 1},
 				},
 			}
-			if err := s.addAgainstFio(ctx, c, row, uniocmd.Job{URL: "file://" + f.Path + "?direct=on", RW: rw, Depth: depth, Pin: depth > 1 && rw == "randread"}, job); err != nil {
+			if err := s.addAgainstFio(ctx, c, row, uniocmd.Job{URL: "file://" + f.Path + "?direct=on", RW: rw, Depth: depth, Pin: rw == "randread"}, job); err != nil {
 				return err
 			}
 		}
