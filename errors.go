@@ -114,6 +114,9 @@ func (c *Channel) fail(op *Op) {
 	}
 	e.Op, e.Device, e.Region = op.Op, c.dev.info.Name, op.Region.name
 	e.Offset, e.Length = op.Offset, op.length
+	if e.BadByte >= 0 { // of a whole block, perhaps, that begins before the request
+		e.BadByte = max(e.BadByte, op.Offset)
+	}
 	op.err = e
 	c.dev.log.add(e)
 }

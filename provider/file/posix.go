@@ -1,6 +1,7 @@
 package file
 
 import (
+	"runtime"
 	"sync"
 
 	"github.com/unio-stack/unio"
@@ -123,6 +124,8 @@ type posixQueue struct {
 	rest    []*unio.Op // of Submit, for the pool; owner's
 	reaped  []result   // owner's
 	bell    chan struct{}
+	pinned  bool   // the owner is locked to its thread; immutable
+	sleeps  uint32 // owner's
 	// notify tells the owner of a result. Called with mu held, so that whoever
 	// has reaped the last result knows that no call of it is to come.
 	notify func()
@@ -146,6 +149,7 @@ func (p *pool) newQueue(cfg unio.QueueConfig) *posixQueue {
 		reaped:  make([]result, 0, cfg.Depth),
 		done:    make([]result, 0, cfg.Depth),
 		bell:    make(chan struct{}, 1),
+		pinned:  cfg.Pinned,
 	}
 	q.notify = q.Wake
 	return q
@@ -193,7 +197,17 @@ func (q *posixQueue) Cancel(op *unio.Op) {
 }
 
 // Sleep implements unio.Queue.
-func (q *posixQueue) Sleep() { <-q.bell }
+func (q *posixQueue) Sleep() {
+	// An owner that is locked to its thread and a worker that answers at once
+	// would hand a lone processor to each other for ever.
+	if q.sleeps++; q.pinned && q.sleeps%yieldEvery == 0 {
+		runtime.Gosched()
+	}
+	<-q.bell
+}
+
+// yieldEvery: one Sleep in so many of a pinned owner lets others run.
+const yieldEvery = 32
 
 // Wake implements unio.Queue.
 func (q *posixQueue) Wake() {
