@@ -3,6 +3,7 @@ package plot
 import (
 	"math"
 
+	"github.com/unio-stack/unio/internal/console"
 	"github.com/unio-stack/unio/internal/latency"
 )
 
@@ -23,11 +24,11 @@ func drawDistribution(c *canvas, h *latency.Histogram) {
 	c.text(left-4, distTop-18, "muted", "end", "% of I/O")
 	for _, v := range levels {
 		c.line(left, y.at(v), right, y.at(v), "grid")
-		c.text(left-8, y.at(v)+4, "muted", "end", digits(v))
+		c.text(left-8, y.at(v)+4, "muted", "end", console.Count(v))
 	}
 	for _, v := range ticks {
 		c.line(x.at(v), base, x.at(v), base+5, "axis")
-		c.text(x.at(v), base+20, "muted", "middle", nanos(v))
+		c.text(x.at(v), base+20, "muted", "middle", console.Nanos(v))
 	}
 	c.line(left, base, right, base, "axis")
 	c.text((left+right)/2, base+40, "muted", "middle", "time from posting to completion (logarithmic)")
@@ -84,7 +85,7 @@ func drawMarks(c *canvas, h *latency.Histogram, x scale) {
 	var ends [5]float64 // of the names in each row
 	for _, m := range marks {
 		at := x.at(float64(m.ns))
-		label := m.name + " " + nanos(float64(m.ns))
+		label := m.name + " " + console.Nanos(float64(m.ns))
 		wide := float64(len([]rune(label)))*6.6 + 10
 		row := 0
 		start := at - wide/2

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/unio-stack/unio/internal/console"
 	"github.com/unio-stack/unio/internal/latency"
 )
 
@@ -69,5 +70,5 @@ func WriteSVG(w io.Writer, r Report) error {
 func (r Report) describe() string {
 	s := r.Histogram.Summary()
 	return fmt.Sprintf("%d requests; latency median %s, 99th percentile %s, 99.9th percentile %s, maximum %s",
-		r.Histogram.Count(), nanos(float64(s.P50)), nanos(float64(s.P99)), nanos(float64(s.P999)), nanos(float64(s.Max)))
+		r.Histogram.Count(), console.Nanos(float64(s.P50)), console.Nanos(float64(s.P99)), console.Nanos(float64(s.P999)), console.Nanos(float64(s.Max)))
 }

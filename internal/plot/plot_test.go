@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unio-stack/unio/internal/console"
 	"github.com/unio-stack/unio/internal/latency"
 )
 
@@ -104,13 +105,13 @@ func TestNothingToDraw(t *testing.T) {
 
 func TestLabels(t *testing.T) {
 	for ns, want := range map[float64]string{0: "0 ns", 1: "1 ns", 999: "999 ns", 1000: "1 µs", 85300: "85.3 µs", 1.25e6: "1.25 ms", 3e9: "3 s"} {
-		if got := nanos(ns); got != want {
-			t.Errorf("nanos(%v) = %q, want %q", ns, got, want)
+		if got := console.Nanos(ns); got != want {
+			t.Errorf("console.Nanos(%v) = %q, want %q", ns, got, want)
 		}
 	}
 	for v, want := range map[float64]string{0: "0", 12: "12", 250e3: "250k", 1.5e6: "1.5M"} {
-		if got := count(v); got != want {
-			t.Errorf("count(%v) = %q, want %q", v, got, want)
+		if got := console.Count(v); got != want {
+			t.Errorf("console.Count(%v) = %q, want %q", v, got, want)
 		}
 	}
 }

@@ -1,10 +1,6 @@
 package plot
 
-import (
-	"math"
-	"strconv"
-	"strings"
-)
+import "math"
 
 // A scale maps values to a range of the canvas, in proportion or by their
 // logarithms.
@@ -70,46 +66,4 @@ func decades(low, high, from, to float64) (scale, []float64) {
 		}
 	}
 	return s, ticks
-}
-
-// nanos writes a time in nanoseconds with its unit: "85 µs", "1.25 ms".
-func nanos(ns float64) string {
-	for _, u := range []struct {
-		size float64
-		name string
-	}{{1e9, "s"}, {1e6, "ms"}, {1e3, "µs"}} {
-		if ns >= 0.9995*u.size {
-			return digits(ns/u.size) + " " + u.name
-		}
-	}
-	return digits(ns) + " ns"
-}
-
-// count writes a number with k, M or G.
-func count(v float64) string {
-	for _, u := range []struct {
-		size float64
-		name string
-	}{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
-		if v >= 0.9995*u.size {
-			return digits(v/u.size) + u.name
-		}
-	}
-	return digits(v)
-}
-
-// digits writes three significant digits, without zeroes at the end.
-func digits(v float64) string {
-	decimals := 2
-	switch {
-	case v >= 99.95:
-		decimals = 0
-	case v >= 9.995:
-		decimals = 1
-	}
-	s := strconv.FormatFloat(v, 'f', decimals, 64)
-	if strings.Contains(s, ".") {
-		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	}
-	return s
 }

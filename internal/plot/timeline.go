@@ -1,6 +1,10 @@
 package plot
 
-import "time"
+import (
+	"time"
+
+	"github.com/unio-stack/unio/internal/console"
+)
 
 // drawRate shows IOPS over time.
 func drawRate(c *canvas, points []Point) {
@@ -12,7 +16,7 @@ func drawRate(c *canvas, points []Point) {
 	x := drawTime(c, points, rateTop, "I/O per second over time", false)
 	for _, v := range levels {
 		c.line(left, y.at(v), right, y.at(v), "grid")
-		c.text(left-8, y.at(v)+4, "muted", "end", count(v))
+		c.text(left-8, y.at(v)+4, "muted", "end", console.Count(v))
 	}
 	spots := make([]spot, len(points))
 	for i, p := range points {
@@ -35,7 +39,7 @@ func drawLatency(c *canvas, points []Point) {
 	}
 	for _, v := range levels {
 		c.line(left, y.at(v), right, y.at(v), "grid")
-		c.text(left-8, y.at(v)+4, "muted", "end", nanos(v))
+		c.text(left-8, y.at(v)+4, "muted", "end", console.Nanos(v))
 	}
 	half := make([]spot, len(points))
 	tail := make([]spot, len(points))
@@ -55,7 +59,7 @@ func drawLatency(c *canvas, points []Point) {
 func thin(levels []float64) []float64 {
 	var kept []float64
 	for _, v := range levels {
-		if n := nanos(v); n[0] == '1' {
+		if n := console.Nanos(v); n[0] == '1' {
 			kept = append(kept, v)
 		}
 	}
@@ -79,7 +83,7 @@ func drawTime(c *canvas, points []Point, top float64, heading string, named bool
 			break
 		}
 		c.line(x.at(v), base, x.at(v), base+5, "axis")
-		c.text(x.at(v), base+20, "muted", "middle", digits(v)+" s")
+		c.text(x.at(v), base+20, "muted", "middle", console.Count(v)+" s")
 	}
 	c.line(left, base, right, base, "axis")
 	if named {
