@@ -221,6 +221,10 @@ func (c *Channel) admit(r *Request, sync bool) *Op {
 	op.length = r.size()
 	op.seq = c.seq
 	c.seq++
+	if r.Op == OpRecv { // a queue of its own: Fence and Silent do not concern it
+		c.submit(op)
+		return op
+	}
 	if r.Flags&Silent != 0 {
 		c.silent.push(op)
 	}
@@ -245,8 +249,10 @@ func (c *Channel) start(op *Op) {
 		c.assist(op)
 		return
 	}
-	if l := op.Region.store.locks; l != nil && op.Op.mutates() && !c.share(l, op) {
-		return
+	if op.Op.mutates() {
+		if l := op.Region.store.locks; l != nil && !c.share(l, op) {
+			return
+		}
 	}
 	c.submit(op)
 }
@@ -291,7 +297,7 @@ func (c *Channel) settle(op *Op) {
 	switch {
 	case op.assist != nil:
 		c.step(op)
-	case op.err == nil && op.n < op.length:
+	case op.err == nil && op.n < op.length && op.Op != OpRecv:
 		c.resumeShort(op)
 	default:
 		c.end(op)
@@ -312,12 +318,16 @@ func (c *Channel) end(op *Op) {
 	} else if op.Op.isAtomic() {
 		op.putWord(op.value)
 	}
+	c.counts.ended(op)
+	if op.Op == OpRecv {
+		c.deliverable(op)
+		return
+	}
 	c.epochs[op.epoch&uint32(len(c.epochs)-1)]--
 	if c.fences.len() > 0 {
 		c.advanceEpoch()
 		c.passFences()
 	}
-	c.counts.ended(op)
 	if c.silent.first != nil {
 		c.retireSilent(op)
 		return
@@ -358,7 +368,10 @@ func (c *Channel) deliver(done []Completion) int {
 	for i := range n {
 		op := &c.ops[c.ready.pop()]
 		d := &done[i]
-		d.ID, d.N, d.Value, d.Err = op.ID, op.n, op.value, op.err
+		d.ID, d.N, d.Value, d.Err, d.Flags = op.ID, op.n, op.value, op.err, 0
+		if op.Op == OpRecv {
+			d.Flags = op.Flags
+		}
 		c.release(op)
 	}
 	return n

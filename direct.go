@@ -8,7 +8,7 @@ func (d *Device) direct(r *Request, length int64) bool {
 		return false
 	}
 	if length > d.info.MaxTransfer {
-		return false
+		return r.Op.isMessage()
 	}
 	if d.simple.Has(r.Op) {
 		return true

@@ -21,6 +21,10 @@ type errorLog struct {
 	n       uint64                    // failures seen; guarded by mu
 }
 
+// Report remembers a failure that none of the device's own requests had, such as
+// one that a peer's request met with.
+func (d *Device) Report(err error) { d.log.add(err) }
+
 func (l *errorLog) add(err error) {
 	now := time.Now()
 	l.mu.Lock()

@@ -81,7 +81,11 @@ func (e *OpError) Error() string {
 	if e.Region != "" {
 		fmt.Fprintf(&b, " region %q", e.Region)
 	}
-	if e.Op != OpFlush {
+	switch {
+	case e.Op == OpFlush, e.Op == OpImmediate:
+	case e.Op.isMessage():
+		fmt.Fprintf(&b, " [length %d]", e.Length)
+	default:
 		fmt.Fprintf(&b, " [offset %d, length %d]", e.Offset, e.Length)
 	}
 	if e.Peer != "" {
@@ -112,7 +116,10 @@ func (c *Channel) fail(op *Op) {
 	} else if op.n > 0 {
 		e.BadByte = op.Offset + op.n
 	}
-	e.Op, e.Device, e.Region = op.Op, c.dev.info.Name, op.Region.name
+	e.Op, e.Device = op.Op, c.dev.info.Name
+	if op.Region != nil {
+		e.Region = op.Region.name
+	}
 	e.Offset, e.Length = op.Offset, op.length
 	if e.BadByte >= 0 { // of a whole block, perhaps, that begins before the request
 		e.BadByte = max(e.BadByte, op.Offset)

@@ -57,9 +57,14 @@ type Info struct {
 	AtomicUnit int `json:"atomic_unit"`
 	// MaxTransfer bytes is the longest single transfer; longer requests are split.
 	MaxTransfer int64 `json:"max_transfer"`
+	// MaxMessage bytes is the longest Send.
+	MaxMessage int64 `json:"max_message,omitempty"`
 	// MaxDepth is the largest ChannelConfig.Depth.
 	MaxDepth int `json:"max_depth"`
 
 	Persistence Persistence `json:"persistence"` // of what was flushed, or written with Durable
 	ReadOnly    bool        `json:"read_only"`   // no region can be attached to write
+	// Shared says that others than this device change its regions, so that
+	// atomics cannot be composed of reads and writes.
+	Shared bool `json:"shared,omitempty"`
 }

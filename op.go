@@ -17,12 +17,16 @@ const (
 	OpWriteZeroes                   // zero Length bytes at Offset, keeping their space
 	OpCompareSwap                   // if the word at Offset equals Compare, store Swap
 	OpFetchAdd                      // add Swap to the word at Offset, wrapping around
+	OpSend                          // send Data or Vec, possibly empty, to the peer's oldest Recv
+	OpRecv                          // take the peer's next message into Data or Vec
+	OpImmediate                     // send the 8 bytes of Swap, without memory, to the peer's oldest Recv
 	opEnd
 )
 
 var opNames = [...]string{
 	OpRead: "read", OpWrite: "write", OpFlush: "flush", OpDiscard: "discard",
 	OpWriteZeroes: "write-zeroes", OpCompareSwap: "compare-swap", OpFetchAdd: "fetch-add",
+	OpSend: "send", OpRecv: "recv", OpImmediate: "immediate",
 }
 
 // String returns the operation's name, such as "write-zeroes".
@@ -33,13 +37,16 @@ func (o Opcode) String() string {
 	return fmt.Sprintf("op(%d)", uint8(o))
 }
 
-func (o Opcode) valid() bool    { return o > 0 && o < opEnd }
-func (o Opcode) isAtomic() bool { return o == OpCompareSwap || o == OpFetchAdd }
-func (o Opcode) hasData() bool  { return o == OpRead || o == OpWrite }
-func (o Opcode) hasRange() bool { return o == OpDiscard || o == OpWriteZeroes }
+func (o Opcode) valid() bool     { return o > 0 && o < opEnd }
+func (o Opcode) isAtomic() bool  { return o == OpCompareSwap || o == OpFetchAdd }
+func (o Opcode) isMessage() bool { return o >= OpSend && o <= OpImmediate }
+func (o Opcode) hasRange() bool  { return o == OpDiscard || o == OpWriteZeroes }
+func (o Opcode) hasData() bool {
+	return o == OpRead || o == OpWrite || o == OpSend || o == OpRecv
+}
 
-// mutates reports whether the operation changes bytes of the region.
-func (o Opcode) mutates() bool { return o != OpRead && o != OpFlush }
+// mutates reports whether the operation changes bytes of a region.
+func (o Opcode) mutates() bool { return o != OpRead && o != OpFlush && !o.isMessage() }
 
 // OpSet is a set of operations.
 type OpSet uint32
@@ -53,8 +60,12 @@ func Ops(ops ...Opcode) OpSet {
 	return s
 }
 
-// AllOps is every operation this package knows.
-const AllOps OpSet = 1<<opEnd - 2
+const (
+	// AllOps is every operation on regions that this package knows.
+	AllOps OpSet = 1<<OpSend - 2
+	// MessageOps are those between peers, which name no region.
+	MessageOps OpSet = 1<<OpSend | 1<<OpRecv | 1<<OpImmediate
+)
 
 // Has reports whether o is in the set.
 func (s OpSet) Has(o Opcode) bool { return s>>o&1 != 0 }
@@ -85,19 +96,31 @@ const (
 	Silent
 	// Durable completes a mutation only when it would survive a crash.
 	Durable
+	// Solicited, with OpSend and OpImmediate, asks the peer to take notice: the
+	// completion of its Recv has the flag, and peers of other make raise an event.
+	Solicited
+	// Invalidate, with OpSend, withdraws Request.Region, memory that the peer
+	// has exposed, before the peer learns of the message.
+	Invalidate
+	// Immediate, in the Completion of an OpRecv, says that the message was an
+	// OpImmediate. No request has it.
+	Immediate
 
-	allFlags = Fence | Silent | Durable
+	storageFlags = Fence | Silent | Durable
+	messageFlags = Fence | Silent | Solicited
 )
+
+var flagNames = [...]string{"fence", "silent", "durable", "solicited", "invalidate", "immediate"}
 
 // String lists the flags, separated by "|".
 func (f Flags) String() string {
 	var names []string
-	for i, n := range [...]string{"fence", "silent", "durable"} {
+	for i, n := range flagNames {
 		if f>>i&1 != 0 {
 			names = append(names, n)
 		}
 	}
-	if rest := f &^ allFlags; rest != 0 {
+	if rest := f >> len(flagNames) << len(flagNames); rest != 0 {
 		names = append(names, fmt.Sprintf("%#x", uint8(rest)))
 	}
 	return strings.Join(names, "|")

@@ -103,5 +103,8 @@ func provides(i Info) OpSet {
 	if i.ReadOnly || !i.Native.Has(OpRead) || !i.Native.Has(OpWrite) {
 		return 0
 	}
+	if i.Shared {
+		return Ops(OpWriteZeroes)
+	}
 	return Ops(OpWriteZeroes, OpCompareSwap, OpFetchAdd)
 }

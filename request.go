@@ -13,22 +13,23 @@ type Request struct {
 	Op Opcode
 	// Flags change how.
 	Flags Flags
-	// Region is what to do it to: a region of the channel's device.
+	// Region is what to do it to: a region of the channel's device. Messages
+	// have none, unless they Invalidate one.
 	Region *Region
 	// Offset is in bytes from the start of the region, at any alignment;
 	// for atomics a multiple of 8.
 	Offset int64
 	// Length is in bytes, for Discard and WriteZeroes only.
 	Length int64
-	// Data is the memory to read into or write from, of any kind and
-	// alignment. For atomics it may be nil, or 8 bytes that receive the
+	// Data is the memory to read into, to receive into, to write from or to send
+	// from, of any kind and alignment; a message may be empty. For atomics it may be nil, or 8 bytes that receive the
 	// word's old value, little-endian.
 	Data []byte
 	// Vec scatters or gathers over several pieces, in order, instead of Data.
 	Vec [][]byte
 	// Compare is the value CompareSwap expects. Words are little-endian.
 	Compare uint64
-	// Swap is what CompareSwap stores; FetchAdd adds it.
+	// Swap is what CompareSwap stores; FetchAdd adds it; Immediate sends it.
 	Swap uint64
 }
 
@@ -36,11 +37,16 @@ type Request struct {
 type Completion struct {
 	// ID is the Request's.
 	ID uint64
-	// N is the number of bytes read, written, zeroed or discarded. It is less
-	// than what was asked only when Err is not nil.
+	// N is the number of bytes read, written, zeroed, discarded, sent or
+	// received. It is less than what was asked only when Err is not nil, or
+	// when the message that a Recv took was shorter.
 	N int64
-	// Value is the old value of the word, for atomics.
+	// Value is the old value of the word, for atomics, and for a Recv of an
+	// Immediate message what the peer sent.
 	Value uint64
+	// Flags say of what kind the message was that a Recv took: Solicited,
+	// Invalidate, Immediate.
+	Flags Flags
 	// Err is nil, or an *OpError.
 	Err error
 }
@@ -69,14 +75,16 @@ func (r *Request) check(dev *Device, noCopy bool) error {
 	switch {
 	case !r.Op.valid():
 		return r.refuse(dev, ErrInvalid, "unknown operation")
+	case r.Op.isMessage():
+		return r.checkMessage(dev)
 	case reg == nil:
 		return r.refuse(dev, ErrInvalid, "no region: set Request.Region to what Device.Attach returned")
 	case reg.dev != dev:
 		return r.refuse(dev, ErrInvalid, foreign(reg))
 	case !dev.ops.Has(r.Op):
 		return r.refuse(dev, ErrUnsupported, "the device offers "+dev.ops.String())
-	case r.Flags&^allFlags != 0:
-		return r.refuse(dev, ErrInvalid, "unknown flags "+r.Flags.String())
+	case r.Flags&^storageFlags != 0:
+		return r.refuse(dev, ErrInvalid, "the operation takes no flags "+(r.Flags&^storageFlags).String())
 	case reg.revoked.Load():
 		return r.refuse(dev, ErrRevoked, "")
 	case reg.rights&r.Op.needs() != r.Op.needs():

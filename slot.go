@@ -53,8 +53,14 @@ func (o *Op) Tag() int { return int(o.tag) }
 // Size returns how many bytes of the region the operation covers.
 func (o *Op) Size() int64 { return o.length }
 
-// Handle returns the provider's own side of the region.
-func (o *Op) Handle() Handle { return o.Region.store.handle }
+// Handle returns the provider's own side of the region. A message has none,
+// unless it has the flag Invalidate.
+func (o *Op) Handle() Handle {
+	if o.Region == nil {
+		return nil
+	}
+	return o.Region.store.handle
+}
 
 // Complete ends the operation, inside Submit, Reap or Cancel: n bytes were done from
 // its start, in order. n short of Size without an error is a short transfer,
@@ -67,6 +73,14 @@ func (o *Op) Complete(n int64, err error) {
 // CompleteWord ends an atomic with the word's old value.
 func (o *Op) CompleteWord(old uint64) {
 	o.n, o.err, o.value = wordSize, nil, old
+	o.ch.finished = append(o.ch.finished, o)
+}
+
+// CompleteMessage ends a Recv: a message of n bytes is in its memory. flags has
+// Solicited, Invalidate and Immediate as they apply; value is what the last of
+// them carried.
+func (o *Op) CompleteMessage(n int64, flags Flags, value uint64) {
+	o.n, o.err, o.value, o.Flags = n, nil, value, flags
 	o.ch.finished = append(o.ch.finished, o)
 }
 

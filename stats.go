@@ -5,8 +5,8 @@ type Stats struct {
 	Posted       int64 `json:"posted"`        // requests accepted
 	Completed    int64 `json:"completed"`     // requests ended, whatever their status
 	Failed       int64 `json:"failed"`        // of those, with an error
-	BytesRead    int64 `json:"bytes_read"`    // by successful requests
-	BytesWritten int64 `json:"bytes_written"` // by successful requests
+	BytesRead    int64 `json:"bytes_read"`    // read and received by successful requests
+	BytesWritten int64 `json:"bytes_written"` // written and sent by successful requests
 	BouncedBytes int64 `json:"bounced_bytes"` // copied for the caller on the way
 	Assisted     int64 `json:"assisted"`      // requests carried out in several steps
 	Doorbells    int64 `json:"doorbells"`     // batches handed to the device
@@ -47,9 +47,9 @@ func (n *counts) ended(op *Op) {
 		return
 	}
 	switch op.Op {
-	case OpRead:
+	case OpRead, OpRecv:
 		n.read += op.n
-	case OpWrite:
+	case OpWrite, OpSend:
 		n.written += op.n
 	}
 }
