@@ -77,7 +77,7 @@ func checkAddressing(r *rig) {
 		reqs := make([]unio.Request, len(calls))
 		for i, c := range calls {
 			reqs[i] = c.req
-			if r.rng.IntN(64) == 0 && c.req.Op != unio.OpRead {
+			if r.rng.IntN(64) == 0 && c.req.Op != unio.OpRead && r.durable(c.req.Op) {
 				reqs[i].Flags = unio.Durable
 			}
 		}

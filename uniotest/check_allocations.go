@@ -96,7 +96,7 @@ func (r *rig) steady(buf []byte) []steadyCase {
 	}
 	var offered []steadyCase
 	for _, c := range cases {
-		if r.ops.Has(c.reqs[0].Op) {
+		if q := c.reqs[0]; r.ops.Has(q.Op) && (q.Flags&unio.Durable == 0 || r.durable(q.Op)) {
 			offered = append(offered, c)
 		}
 	}

@@ -37,7 +37,7 @@ func (r *rig) chain(m model, n int) []*call {
 		if r.rng.IntN(6) == 0 && op != unio.OpRead && c.area == nil {
 			c.req.Flags |= unio.Silent
 		}
-		if r.rng.IntN(50) == 0 && op != unio.OpRead {
+		if r.rng.IntN(50) == 0 && op != unio.OpRead && r.durable(op) {
 			c.req.Flags |= unio.Durable
 		}
 		for _, t := range taken {

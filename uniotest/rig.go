@@ -109,6 +109,11 @@ func (r *rig) channel(cfg unio.ChannelConfig) *unio.Channel {
 // depth returns want, or less where the device has less.
 func (r *rig) depth(want int) int { return min(want, r.info.MaxDepth) }
 
+// durable reports whether the device can carry out the mutation with Durable.
+func (r *rig) durable(op unio.Opcode) bool {
+	return r.info.NativeDurable.Has(op) || r.info.Native.Has(unio.OpFlush)
+}
+
 // rounds scales n.
 func (r *rig) rounds(n int) int { return max(1, n*r.scale/100) }
 

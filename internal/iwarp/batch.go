@@ -1,6 +1,9 @@
 package iwarp
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 const (
 	minArena = 128 // holds any header, body and trailer
@@ -17,6 +20,7 @@ type Batch struct {
 	used   int      // octets of arena taken
 	open   int      // where in arena the piece begins that is not in vec yet; open <= used
 	vec    [][]byte // pieces in order
+	size   int      // octets in all pieces
 	copies int      // payload of an FPDU up to this size is copied into arena
 }
 
@@ -30,15 +34,27 @@ func NewBatch(arena []byte, vec [][]byte) (*Batch, error) {
 	return &Batch{arena: arena, vec: vec[:0]}, nil
 }
 
-// SetCopyLimit makes the batch copy an FPDU's payload into its arena if it has at most n octets and there is room,
-// rather than name it: for a few hundred octets that costs less than one more piece of a write. The default is 0.
+// SetCopyLimit makes the batch copy an FPDU's payload into its arena if it has at most n octets, rather than name it: for
+// a few hundred octets that costs less than one more piece of a write. The default is 0; an arena that is smaller than
+// such an FPDU names it all the same.
 func (b *Batch) SetCopyLimit(n int) { b.copies = n }
 
 // Reset empties the batch, and drops what it refers to. Payload named before is no longer in use. An Advance over all that
 // was there does the same.
 func (b *Batch) Reset() {
 	clear(b.vec)
-	b.vec, b.used, b.open = b.vec[:0], 0, 0
+	b.vec, b.used, b.open, b.size = b.vec[:0], 0, 0, 0
+}
+
+// Size returns how many octets are to be written.
+func (b *Batch) Size() int { return b.size }
+
+// Detach replaces all that is left to be written by a copy, so that no payload named before is in use. It allocates.
+func (b *Batch) Detach() {
+	b.seal()
+	for i, piece := range b.vec {
+		b.vec[i] = bytes.Clone(piece)
+	}
 }
 
 // Empty reports whether there is nothing to write.
@@ -53,6 +69,7 @@ func (b *Batch) Buffers() [][]byte {
 // Advance reports that the first n octets of Buffers have been written.
 func (b *Batch) Advance(n int) {
 	b.seal()
+	b.size -= n
 	done := 0
 	for done < len(b.vec) && n >= len(b.vec[done]) {
 		n -= len(b.vec[done])
@@ -86,6 +103,8 @@ func (b *Batch) admit(head, n int, c cursor) (octets int, copied, ok bool) {
 		return 0, false, false
 	case n <= b.copies && n <= room:
 		return n, true, true
+	case n <= b.copies && !b.Empty():
+		return 0, false, false
 	}
 	octets, _ = c.within(n, free-1) // one piece for what the arena holds before the payload
 	if octets < n && !b.Empty() {
@@ -97,6 +116,7 @@ func (b *Batch) admit(head, n int, c cursor) (octets int, copied, ok bool) {
 // take returns the next n octets of the arena, to be written by the caller.
 func (b *Batch) take(n int) []byte {
 	b.used += n
+	b.size += n
 	return b.arena[b.used-n : b.used : b.used]
 }
 
@@ -112,6 +132,7 @@ func (b *Batch) addNamed(start, n int, c *cursor, crc bool) uint32 {
 	for n > 0 {
 		piece := c.next(n)
 		n -= len(piece)
+		b.size += len(piece)
 		b.vec = append(b.vec, piece)
 		if crc {
 			s = sum(s, piece)

@@ -163,3 +163,26 @@ func (m *outgoing) advance(n uint32) {
 		m.data = cursor{}
 	}
 }
+
+// Abandon gives up the payload of the message under way, which is no longer in use afterwards. A Write ends where it has
+// come to: a message says nowhere how long it will be. Any other message must come whole, so what is left of it is copied.
+func (s *Sender) Abandon() {
+	m := &s.msg
+	switch {
+	case !m.active || m.left == 0:
+	case m.seg.Opcode == OpWrite:
+		m.left, m.data = 0, cursor{}
+	default:
+		left := make([]byte, 0, m.left)
+		for len(left) < int(m.left) {
+			left = append(left, m.data.next(int(m.left)-len(left))...)
+		}
+		m.data = cursor{head: left}
+	}
+}
+
+// Left returns how many octets of payload of the message under way are in no FPDU yet; 0 without one.
+func (s *Sender) Left() int { return int(s.msg.left) }
+
+// Active reports whether a message has been begun and not been cut to its end.
+func (s *Sender) Active() bool { return s.msg.active }

@@ -35,9 +35,7 @@ func (t *Terminate) String() string {
 	if t.Ambiguous {
 		text += ", or " + t.Other.String()
 	}
-	if t.DDPSize > 0 {
-		var s Segment
-		s.parse(t.DDP[:])
+	if s, ok := t.Segment(); ok {
 		text += ": " + s.String()
 	}
 	if t.HasRead {
@@ -187,4 +185,12 @@ func (r *Receiver) compose(c Cause) Terminate {
 		t.HasRead = true
 	}
 	return t
+}
+
+// Segment returns the header of the segment at fault, if the message has it.
+func (t *Terminate) Segment() (s Segment, ok bool) {
+	if t.DDPSize > 0 {
+		s.parse(t.DDP[:])
+	}
+	return s, t.DDPSize > 0
 }

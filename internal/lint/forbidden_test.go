@@ -8,7 +8,7 @@ import (
 )
 
 // useUnsafe are the packages that may import unsafe.
-var useUnsafe = []string{"", "internal/memory", "internal/uring", "provider/file", "provider/mem", "uniotest"}
+var useUnsafe = []string{"", "internal/memory", "internal/uring", "provider/file", "provider/mem", "provider/rdma", "uniotest"}
 
 func TestUnsafeOnlyWhereListed(t *testing.T) {
 	for _, f := range goFiles(t) {

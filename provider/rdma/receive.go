@@ -1,0 +1,143 @@
+package rdma
+
+import (
+	"errors"
+
+	"github.com/unio-stack/unio"
+	"github.com/unio-stack/unio/internal/iwarp"
+)
+
+func (q *queuePair) receiver() *iwarp.Receiver { return q.stream.Receiver() }
+func (q *queuePair) sender() *iwarp.Sender     { return q.stream.Sender() }
+
+const (
+	// turns bounds how often one connection is read before others have theirs.
+	turns = 16
+	// directSize is from how many octets of payload on it pays to read no further than its end, so that the next payload
+	// is read into its place too, and not copied.
+	directSize = 16 << 10
+	// directTail is how many octets are read all the same: a trailer and the next header.
+	directTail = 512
+)
+
+// receive reads what has come and acts on it. It reports whether anything has.
+func (q *queuePair) receive() (came bool) {
+	in := q.domain.scratch.inbox()
+	for turn := 0; turn < turns || q.wire.buffered(); turn++ {
+		head, tail := q.place(), in[:]
+		if len(head) >= directSize {
+			tail = tail[:directTail]
+		}
+		n, err := q.wire.read(head, tail)
+		q.counts.Syscalls++
+		if err != nil {
+			if !errors.Is(err, errAgain) {
+				q.fail(q.lost(err))
+			}
+			break
+		}
+		came, q.silence.heard = true, true
+		direct := min(n, len(head))
+		if direct > 0 {
+			_ = q.receiver().Placed(head[:direct]) // place has asked for it
+		}
+		q.take(tail[:n-direct])
+		if q.failure != nil || n < len(head)+len(tail) && !q.wire.buffered() {
+			break
+		}
+	}
+	q.domain.scratch.inboxes.Put(in)
+	return came
+}
+
+// place returns where the next octets go if they are payload of which the beginning has come; otherwise nil.
+func (q *queuePair) place() []byte {
+	_, e := q.receiver().Step(nil)
+	if e.Kind != iwarp.EventPlace {
+		return nil
+	}
+	p, _, ok := q.destination(e)
+	if !ok || len(p) < min(int(e.Length), directSize) {
+		return nil // refused when it is taken; or so scattered that reading once and copying is cheaper
+	}
+	return p
+}
+
+// take acts on octets that have come.
+func (q *queuePair) take(in []byte) {
+	for q.failure == nil {
+		n, e := q.receiver().Step(in)
+		in = in[n:]
+		switch e.Kind {
+		case iwarp.EventNone:
+			return
+		case iwarp.EventPlace:
+			p, why, ok := q.destination(e)
+			if !ok {
+				q.refuse(why)
+				continue
+			}
+			if len(in) == 0 {
+				return
+			}
+			n = copy(p, in)
+			_ = q.receiver().Placed(in[:n]) // no more than was announced
+			in = in[n:]
+		case iwarp.EventMessage:
+			q.message(e)
+		case iwarp.EventFault:
+			q.fault(e)
+			return
+		}
+	}
+}
+
+// destination returns where the payload that is due goes, at least as far as it is contiguous; or with what to refuse it.
+func (q *queuePair) destination(e *iwarp.Event) (p []byte, why iwarp.Refusal, ok bool) {
+	n := int(e.Length)
+	switch s := &e.Segment; {
+	case s.Opcode == iwarp.OpReadResponse:
+		p = q.sinkOf(e)
+	case s.Opcode != iwarp.OpWrite:
+		p, why, ok = q.toReceive(int(s.MO), n)
+		if !ok {
+			return nil, why, false
+		}
+	case s.STag == q.page.ours && q.page.ours != 0:
+		return q.page.within(s.TO, n)
+	default:
+		return q.reach(s.STag, s.TO, uint64(n), unio.Write)
+	}
+	if p == nil {
+		p = q.drain() // nobody wants it any more
+	}
+	return p[:min(n, len(p))], 0, true
+}
+
+// drain is where payload goes that nobody wants.
+func (q *queuePair) drain() []byte {
+	if q.unwanted == nil {
+		q.unwanted = make([]byte, pageSize)
+	}
+	return q.unwanted
+}
+
+// message acts on a message that has come whole.
+func (q *queuePair) message(e *iwarp.Event) {
+	switch op := e.Segment.Opcode; op {
+	case iwarp.OpWrite:
+		if e.Segment.STag == q.page.ours && e.Length > 0 {
+			q.turned()
+		}
+	case iwarp.OpReadRequest:
+		q.toRead(e)
+	case iwarp.OpAtomicRequest:
+		q.toApply(e)
+	case iwarp.OpReadResponse, iwarp.OpAtomicResponse:
+		q.answered(e)
+	case iwarp.OpTerminate:
+		q.terminated(e)
+	default:
+		q.received(e)
+	}
+}

@@ -1,0 +1,189 @@
+package rdma
+
+import (
+	"errors"
+
+	"github.com/unio-stack/unio"
+	"github.com/unio-stack/unio/internal/iwarp"
+)
+
+// requests are what the channel asks of the peer, on their way: work, then current, then leaving, unplaced or awaited.
+type requests struct {
+	work      ring[*unio.Op] // not begun; they leave in order
+	current   *unio.Op       // being cut into FPDUs, with memory of its own; nil too if it was cancelled meanwhile
+	leaving   []*unio.Op     // cut, complete once the batch is written
+	unplaced  ring[unplaced] // Writes that the peer may not have placed
+	placed    uint32         // how many have been, and so are no longer in unplaced
+	abandoned bool           // current is a Write that was cancelled
+	unasked   int            // how many of them, the youngest, no Read of no octets has asked about
+	awaited   ring[awaited]  // what waits for a response, in order, as RDMAP has it
+	begun     uint32         // how many of those there were; the next one's ID
+	ahead     uint32         // requests before the first of them: an RTR
+	credits   credits        // for Sends
+	expecting bool           // see expect
+}
+
+// awaited is a Read or atomic that waits for its response.
+type awaited struct {
+	op     *unio.Op // nil for a Read that was cancelled, and for what we ask ourselves
+	writes int      // how many Writes are placed once the response is here
+}
+
+// unplaced is a Write on its way.
+type unplaced struct {
+	op        *unio.Op
+	abandoned bool // cancelled, so that only its beginning is on the way
+}
+
+// handle is what a region of the peer's is here.
+func handle(op *unio.Op) *region { return op.Handle().(*region) }
+
+// beginOwn begins the channel's next message, if it may go now.
+func (q *queuePair) beginOwn() bool {
+	o := &q.own
+	if o.work.len() == 0 {
+		return false
+	}
+	op := *o.work.front()
+	var err error
+	switch op.Op {
+	case unio.OpWrite:
+		k := handle(op).key
+		err = q.sender().Write(k.STag, k.Base+uint64(op.Offset), payload(op))
+	case unio.OpRead:
+		k := handle(op).key
+		err = q.sender().Read(iwarp.ReadRequest{
+			SinkSTag: q.sink, Size: uint32(op.Size()), SourceSTag: k.STag, SourceTO: k.Base + uint64(op.Offset),
+		}, q.nextID())
+	case unio.OpCompareSwap, unio.OpFetchAdd:
+		err = q.sender().Atomic(atomicRequest(op), q.nextID())
+	case unio.OpSend, unio.OpImmediate:
+		if !o.credits.available() {
+			return false
+		}
+		err = q.beginMessage(op)
+	}
+	switch {
+	case errors.Is(err, iwarp.ErrOutstanding), errors.Is(err, iwarp.ErrNotReady):
+		return false
+	case err != nil: // the peer's offsets do not exist
+		o.work.pop()
+		q.end(op, 0, &unio.OpError{BadByte: -1, Layer: Layer, Peer: q.remote.String(), Err: errors.Join(unio.ErrInvalid, err)})
+		return true
+	}
+	o.work.pop()
+	if op.Op == unio.OpRead || op.Op == unio.OpCompareSwap || op.Op == unio.OpFetchAdd {
+		q.await(awaited{op: op})
+		return true
+	}
+	o.current = op
+	return true
+}
+
+func (q *queuePair) beginMessage(op *unio.Op) (err error) {
+	solicited := op.Flags&unio.Solicited != 0
+	if op.Op == unio.OpImmediate {
+		err = q.sender().Immediate(immediate(op.Swap), solicited)
+	} else {
+		options := iwarp.SendOptions{Solicited: solicited}
+		if op.Flags&unio.Invalidate != 0 {
+			options.Invalidates, options.Invalidate = true, handle(op).key.STag
+		}
+		err = q.sender().Send(options, payload(op))
+	}
+	if err == nil {
+		q.own.credits.spend()
+	}
+	return err
+}
+
+func (q *queuePair) nextID() uint64 { return uint64(q.own.begun) }
+
+func payload(op *unio.Op) iwarp.Payload { return iwarp.Payload{Data: op.Data, Vec: op.Vec} }
+
+func atomicRequest(op *unio.Op) iwarp.AtomicRequest {
+	k := handle(op).key
+	r := iwarp.AtomicRequest{STag: k.STag, TO: k.Base + uint64(op.Offset), Value: op.Swap}
+	if op.Op == unio.OpCompareSwap {
+		r.Op = iwarp.AtomicCmpSwap
+		r.Mask, r.Compare, r.CompareMask = ^uint64(0), op.Compare, ^uint64(0)
+	}
+	return r
+}
+
+// cut says that the message under way is in FPDUs to its end.
+func (q *queuePair) cut() {
+	o := &q.own
+	op, abandoned := o.current, o.abandoned
+	o.current, o.abandoned, q.answering = nil, false, nil
+	if op == nil {
+		return // an answer, or something of our own, or cancelled
+	}
+	if op.Op == unio.OpWrite && q.peer.ORD > 0 {
+		o.unplaced.push(unplaced{op, abandoned})
+		o.unasked++
+		return
+	}
+	o.leaving = append(o.leaving, op)
+}
+
+// await notes that the request that was just begun waits for its response: they come in order.
+func (q *queuePair) await(a awaited) {
+	q.own.awaited.push(a)
+	q.own.begun++
+}
+
+// beginAsking begins a Read of no octets, whose response says that the Writes before it are placed, or that the peer lives.
+func (q *queuePair) beginAsking() bool {
+	o := &q.own
+	if o.unasked == 0 && !q.silence.probe {
+		return false
+	}
+	if q.sender().Read(iwarp.ReadRequest{SinkSTag: q.sink, SourceSTag: anySTag}, q.nextID()) != nil {
+		return false
+	}
+	q.await(awaited{writes: o.unasked})
+	o.unasked, q.silence.probe = 0, false
+	return true
+}
+
+// anySTag is for a Read of no octets, where it is not looked at.
+const anySTag = 1
+
+// left says that all that was cut has been written.
+func (q *queuePair) left() {
+	for i, op := range q.own.leaving {
+		q.end(op, op.Size(), nil)
+		q.own.leaving[i] = nil
+	}
+	q.own.leaving = q.own.leaving[:0]
+}
+
+// answered takes the response to the oldest request.
+func (q *queuePair) answered(e *iwarp.Event) {
+	if e.RTR {
+		return
+	}
+	o := &q.own
+	a := o.awaited.pop()
+	for range a.writes {
+		o.placed++
+		if w := o.unplaced.pop(); w.abandoned {
+			q.end(w.op, 0, unio.ErrCanceled)
+		} else {
+			q.end(w.op, w.op.Size(), nil)
+		}
+	}
+	if a.op != nil {
+		q.finished.push(result{op: a.op, n: a.op.Size(), value: e.AtomicResponse.Original})
+	}
+}
+
+// sinkOf returns where the next octets of a Read Response go: nil if nobody wants them any more.
+func (q *queuePair) sinkOf(e *iwarp.Event) []byte {
+	op := q.own.awaited.front().op
+	if op == nil {
+		return nil
+	}
+	return piece(&op.Request, int(e.Segment.TO))
+}

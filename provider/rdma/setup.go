@@ -1,0 +1,218 @@
+package rdma
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/unio-stack/unio"
+	"github.com/unio-stack/unio/internal/iwarp"
+)
+
+// A meeting is a connection that is being set up: a TCP connection, perhaps with TLS on it, on which the MPA frames are
+// exchanged with deadlines. What comes out is an agreement.
+type meeting struct {
+	cfg  *Config
+	tcp  *net.TCPConn
+	conn net.Conn // tcp, or TLS on it
+	tls  *secured // nil without TLS
+	ours trailer
+}
+
+// An agreement is what a meeting came to.
+type agreement struct {
+	settings iwarp.Settings
+	peer     *trailer // nil: not one of ours
+	data     []byte   // the peer's private data, a copy
+	early    []byte   // octets that came behind the Reply
+}
+
+func newMeeting(tcp *net.TCPConn, cfg *Config) *meeting {
+	m := &meeting{cfg: cfg, tcp: tcp, conn: tcp}
+	m.ours = trailer{version: trailerVersion, control: randomSTag(), message: uint32(cfg.MaxMessage)}
+	return m
+}
+
+// begin sets the deadline, which ends with ctx too, and does the TLS handshake. Call the returned function at the end.
+func (m *meeting) begin(ctx context.Context, server bool, host string) (end func(), err error) {
+	deadline := time.Now().Add(m.cfg.HandshakeTimeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	_ = m.tcp.SetDeadline(deadline) // fails only when closed; then everything else does
+	stop := context.AfterFunc(ctx, func() { _ = m.tcp.SetDeadline(time.Unix(1, 0)) })
+	end = func() {
+		stop()
+		_ = m.tcp.SetDeadline(time.Time{})
+	}
+	if m.cfg.TLS == nil {
+		return end, nil
+	}
+	m.tls = secure(m.tcp, m.cfg.TLS, server, host)
+	m.conn = m.tls.conn
+	if err := m.tls.conn.HandshakeContext(ctx); err != nil {
+		end()
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	return end, nil
+}
+
+// state is nil without TLS.
+func (m *meeting) state() *tls.ConnectionState {
+	if m.tls == nil {
+		return nil
+	}
+	s := m.tls.conn.ConnectionState()
+	return &s
+}
+
+// initiate is the dialing side of MPA.
+func (m *meeting) initiate() (a agreement, err error) {
+	private := m.cfg.PrivateData
+	if !m.cfg.Verbs {
+		private = m.ours.append(private[:len(private):len(private)])
+	}
+	i, err := iwarp.NewInitiator(m.cfg.setup(true), private)
+	if err != nil {
+		return a, err
+	}
+	if _, err := m.conn.Write(i.Request()); err != nil {
+		return a, err
+	}
+	out, early, err := m.exchange(i.Feed, i.Expired, i.Closed)
+	if err != nil {
+		return a, m.refused(err, i)
+	}
+	if len(out.Send) > 0 {
+		_, _ = m.conn.Write(out.Send) // a last word; out.Err says what is wrong
+	}
+	a.settings, a.early = i.Settings(), early
+	a.data, a.peer = cutTrailer(append([]byte(nil), i.Reply().Private...))
+	if m.cfg.Verbs {
+		a.peer = nil
+	}
+	return a, nil
+}
+
+// refused adds what the peer said when it rejected the connection.
+func (m *meeting) refused(err error, i *iwarp.Initiator) error {
+	if !errors.Is(err, iwarp.ErrRejected) {
+		return err
+	}
+	data, _ := cutTrailer(i.Reply().Private)
+	return &RejectedError{PrivateData: append([]byte(nil), data...)}
+}
+
+// A RejectedError is how Dial fails when the peer's application rejects the connection. It is an [unio.ErrAccess].
+type RejectedError struct {
+	// PrivateData is what the peer had to say; a Listener of this package says why.
+	PrivateData []byte
+}
+
+// Error says all of it.
+func (e *RejectedError) Error() string {
+	if len(e.PrivateData) == 0 {
+		return "connection rejected by the peer"
+	}
+	return fmt.Sprintf("connection rejected by the peer: %q", e.PrivateData)
+}
+
+// Unwrap returns the cause.
+func (e *RejectedError) Unwrap() error { return unio.ErrAccess }
+
+// exchange feeds what comes until the setup is past StatusPending.
+func (m *meeting) exchange(feed func([]byte) (int, iwarp.Outcome), expired, closed func() iwarp.Outcome) (o iwarp.Outcome, rest []byte, err error) {
+	in := make([]byte, 1024)
+	for {
+		n, err := m.conn.Read(in)
+		used := 0
+		switch {
+		case n > 0:
+			used, o = feed(in[:n])
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			o = expired()
+			o.Err = fmt.Errorf("%w: %w within %v", unio.ErrTimeout, o.Err, m.cfg.HandshakeTimeout)
+		case errors.Is(err, io.EOF):
+			o = closed()
+		default:
+			return o, nil, err
+		}
+		switch o.Status {
+		case iwarp.StatusPending:
+			continue
+		case iwarp.StatusFailed:
+			if len(o.Send) > 0 {
+				_, _ = m.conn.Write(o.Send) // the peer is told, if it still listens
+			}
+			return o, nil, o.Err
+		}
+		return o, in[used:n:n], nil
+	}
+}
+
+// respond is the listening side of MPA. It returns io.EOF where the application has rejected the peer.
+func (m *meeting) respond() (a agreement, err error) {
+	r, err := iwarp.NewResponder(m.cfg.setup(false))
+	if err != nil {
+		return a, err
+	}
+	if _, _, err := m.exchange(r.Feed, r.Expired, r.Closed); err != nil {
+		return a, err
+	}
+	a.data, a.peer = cutTrailer(append([]byte(nil), r.Request().Private...))
+	if m.cfg.Verbs {
+		a.peer = nil
+	}
+	private, no := m.decide(&a)
+	o := iwarp.Outcome{}
+	if no != nil {
+		o = r.Reject(cut([]byte(no.Error()), iwarp.SafePrivateData))
+	} else {
+		o = r.Accept(private)
+	}
+	if len(o.Send) > 0 {
+		if _, err := m.conn.Write(o.Send); err != nil {
+			return a, err
+		}
+	}
+	switch {
+	case no != nil:
+		return a, fmt.Errorf("%w: rejected: %w", unio.ErrAccess, no)
+	case o.Err != nil:
+		return a, o.Err
+	}
+	a.settings = r.Settings()
+	return a, nil
+}
+
+// decide asks the application, and returns the whole of the private data for the Reply.
+func (m *meeting) decide(a *agreement) ([]byte, error) {
+	var data []byte
+	if m.cfg.Decide != nil {
+		var err error
+		data, err = m.cfg.Decide(&Incoming{
+			PrivateData: append([]byte(nil), a.data...), RemoteAddr: m.tcp.RemoteAddr(), TLS: m.state(), Unio: a.peer != nil,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	room := iwarp.SafePrivateData
+	if a.peer != nil {
+		room -= trailerSize
+	}
+	if len(data) > room {
+		return nil, fmt.Errorf("%w: Decide returned %d octets of private data; at most %d fit", unio.ErrInvalid, len(data), room)
+	}
+	if a.peer != nil {
+		data = m.ours.append(data[:len(data):len(data)])
+	}
+	return data, nil
+}
+
+func cut(b []byte, n int) []byte { return b[:min(len(b), n)] }

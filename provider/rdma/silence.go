@@ -1,0 +1,65 @@
+package rdma
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/unio-stack/unio"
+)
+
+// A silence is how long nothing has come from the peer, in pulses. After some the peer is asked for an answer, with a Read of
+// no octets, which any peer gives; if that does not come either, it is dead. The time between two pulses is a fifth of what
+// the connection may be dead without being found out.
+type silence struct {
+	heard  bool // something has come since the last pulse
+	spoken bool // something has come at all
+	pulses int
+	probe  bool // the peer is to be asked
+	timer  *time.Timer
+}
+
+const (
+	pulsesUntilProbe = 2
+	pulsesUntilDead  = 4
+	pulsesPerAlive   = 5
+)
+
+// listen starts the pulse, unless it is not wanted or the peer would not answer.
+func (q *queuePair) listen() {
+	if q.alive > 0 && q.peer.ORD > 0 {
+		q.silence.timer = time.AfterFunc(q.alive/pulsesPerAlive, q.pulse)
+	}
+}
+
+func (s *silence) stop() {
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+}
+
+// pulse looks whether the peer has been heard.
+func (q *queuePair) pulse() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.failure != nil {
+		return
+	}
+	s := &q.silence
+	s.timer.Reset(q.alive / pulsesPerAlive)
+	if s.heard || !s.spoken && !q.initiator { // a responder may not ask before the peer's first FPDU
+		s.spoken = s.spoken || s.heard
+		s.heard, s.pulses = false, 0
+		return
+	}
+	s.pulses++
+	switch s.pulses {
+	case pulsesUntilProbe:
+		s.probe = true
+		q.progress()
+	case pulsesUntilDead:
+		q.fail(&failure{
+			layer: Layer, cause: fmt.Errorf("%w: %w", unio.ErrDisconnected, unio.ErrTimeout),
+			detail: fmt.Sprintf("the peer has not answered for %v", q.alive),
+		})
+	}
+}
