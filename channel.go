@@ -48,7 +48,7 @@ type Channel struct {
 	// not wait in Wait or Do may sleep on it.
 	waiting atomic.Bool
 
-	ops      []Op     // fixed; op i has tag i
+	ops      []*Op    // as many as have been in use at a time; op i has tag i and stays where it is
 	free     []uint32 // tags of unused ops
 	batch    []*Op    // to be submitted by the next pump
 	finished []*Op    // completed by the queue, not settled yet
@@ -95,20 +95,12 @@ func newChannel(dev *Device, cfg ChannelConfig) (*Channel, error) {
 	}
 	c := &Channel{
 		dev: dev, q: q, cfg: cfg,
-		ops:      make([]Op, cfg.Depth),
-		free:     make([]uint32, cfg.Depth),
-		batch:    make([]*Op, 0, cfg.Depth),
-		finished: make([]*Op, 0, cfg.Depth),
 		ready:    newFIFO(cfg.Depth),
 		fences:   newFIFO(cfg.Depth),
 		epochs:   make([]uint32, ceilPow2(cfg.Depth+1)),
 		spin:     spinner{fixed: cfg.Spin},
 		thread:   threadID(),
 		done:     make(chan struct{}),
-	}
-	for i := range c.ops {
-		c.ops[i].ch, c.ops[i].tag = c, uint32(i)
-		c.free[i] = uint32(cfg.Depth - 1 - i)
 	}
 	c.assists.limit = min(cfg.Depth, maxBounces)
 	return c, nil
@@ -118,7 +110,7 @@ func newChannel(dev *Device, cfg ChannelConfig) (*Channel, error) {
 func (c *Channel) Device() *Device { return c.dev }
 
 // Depth returns how many requests the channel holds at most.
-func (c *Channel) Depth() int { return len(c.ops) }
+func (c *Channel) Depth() int { return c.cfg.Depth }
 
 // Post starts requests, in one batch, and returns how many it accepted: the
 // first n. It never waits for the device. err says why request n was not
@@ -194,7 +186,7 @@ func (c *Channel) reap() {
 // room reports whether r can be admitted now. It makes room of what ended
 // Silent requests take up.
 func (c *Channel) room(r *Request) bool {
-	if len(c.free) == 0 {
+	if len(c.free) == 0 && !c.grow() {
 		if c.silent.first == nil {
 			return false
 		}
@@ -203,6 +195,25 @@ func (c *Channel) room(r *Request) bool {
 	}
 	return len(c.free) > 0 && (r.Flags&Fence == 0 || c.roomForFence())
 }
+
+// grow makes places for more requests at a time than there have been so far, so that a channel at rest is small. It
+// reports false if there are Depth.
+func (c *Channel) grow() bool {
+	have := len(c.ops)
+	places := make([]Op, min(max(have, minPlaces), c.cfg.Depth-have))
+	for i := range places {
+		op := &places[len(places)-1-i]
+		op.ch, op.tag = c, uint32(have+len(places)-1-i)
+		c.free = append(c.free, op.tag)
+	}
+	for i := range places {
+		c.ops = append(c.ops, &places[i])
+	}
+	return len(places) > 0
+}
+
+// minPlaces is how many a channel begins with.
+const minPlaces = 8
 
 // roomForFence reports whether there is an epoch for one more fence. Depth has
 // them for all but fences that were cancelled while they waited; those use
@@ -214,7 +225,7 @@ func (c *Channel) roomForFence() bool {
 
 // admit gives a checked request a place and starts it as soon as its fence lets it.
 func (c *Channel) admit(r *Request, sync bool) *Op {
-	op := &c.ops[c.free[len(c.free)-1]]
+	op := c.ops[c.free[len(c.free)-1]]
 	c.free = c.free[:len(c.free)-1]
 	op.Request = *r
 	op.sync = sync
@@ -345,7 +356,7 @@ func (c *Channel) advanceEpoch() {
 // passFences starts the fenced requests that nothing posted earlier precedes.
 func (c *Channel) passFences() {
 	for c.fences.len() > 0 {
-		op := &c.ops[c.fences.peek()]
+		op := c.ops[c.fences.peek()]
 		if op.epoch != c.oldest {
 			return
 		}
@@ -366,7 +377,7 @@ func (c *Channel) deliverable(op *Op) {
 func (c *Channel) deliver(done []Completion) int {
 	n := min(len(done), c.ready.len())
 	for i := range n {
-		op := &c.ops[c.ready.pop()]
+		op := c.ops[c.ready.pop()]
 		d := &done[i]
 		d.ID, d.N, d.Value, d.Err, d.Flags = op.ID, op.n, op.value, op.err, 0
 		if op.Op == OpRecv {

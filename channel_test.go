@@ -106,7 +106,7 @@ func TestPollGivesWhatFits(t *testing.T) {
 	}
 	wantIDs(t, r.ch, 3, 4)
 	for i := range r.ch.ops { // and keeps nobody's memory alive
-		if op := &r.ch.ops[i]; op.Data != nil || op.Vec != nil || op.Region != nil || op.err != nil {
+		if op := r.ch.ops[i]; op.Data != nil || op.Vec != nil || op.Region != nil || op.err != nil {
 			t.Fatalf("a completed request is kept: %+v", op.Request)
 		}
 	}

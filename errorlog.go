@@ -17,8 +17,8 @@ const errorLogSize = 64
 // errorLog keeps the last failures. It is off the path of what succeeds.
 type errorLog struct {
 	mu      sync.Mutex
-	records [errorLogSize]ErrorRecord // guarded by mu
-	n       uint64                    // failures seen; guarded by mu
+	records []ErrorRecord // up to errorLogSize; guarded by mu
+	n       uint64        // failures seen; guarded by mu
 }
 
 // Report remembers a failure that none of the device's own requests had, such as
@@ -28,7 +28,11 @@ func (d *Device) Report(err error) { d.log.add(err) }
 func (l *errorLog) add(err error) {
 	now := time.Now()
 	l.mu.Lock()
-	l.records[l.n%errorLogSize] = ErrorRecord{now, err}
+	if len(l.records) < errorLogSize {
+		l.records = append(l.records, ErrorRecord{now, err})
+	} else {
+		l.records[l.n%errorLogSize] = ErrorRecord{now, err}
+	}
 	l.n++
 	l.mu.Unlock()
 }

@@ -225,7 +225,7 @@ func (l *lane) dispatch() int {
 	ch := l.ch
 	n := ch.ready.len()
 	for range n {
-		op := &ch.ops[ch.ready.pop()]
+		op := ch.ops[ch.ready.pop()]
 		p := l.parts[op.tag]
 		l.parts[op.tag] = nil
 		l.inFlight--

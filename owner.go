@@ -153,8 +153,8 @@ func (c *Channel) attend() {
 		}
 	}
 	for _, o := range cancels {
-		for i := range c.ops {
-			if op := &c.ops[i]; o.all || op.userID() == o.id {
+		for _, op := range c.ops {
+			if o.all || op.userID() == o.id {
 				c.cancel(op)
 			}
 		}
@@ -265,8 +265,7 @@ func (c *Channel) reapAsHelper() {
 func (c *Channel) references(reg *Region) (found bool) {
 	c.insist(func() {
 		c.reapAsHelper()
-		for i := range c.ops {
-			op := &c.ops[i]
+		for _, op := range c.ops {
 			if op.Region == reg && op.state != opFree && op.state < opEnded {
 				found = true
 			}

@@ -2,13 +2,15 @@ package rdma
 
 import (
 	"context"
+	"os"
 	"testing"
 
 	"github.com/unio-stack/unio"
 )
 
 func benchmark(b *testing.B, cfg Config, op unio.Opcode, size, depth int) {
-	addr, _ := serve(b, 1<<28, Config{CRC: cfg.CRC})
+	cfg.Congestion = os.Getenv("UNIO_CONGESTION")
+	addr, _ := serve(b, 1<<28, Config{CRC: cfg.CRC, Congestion: cfg.Congestion})
 	cfg.Channel.Depth = depth
 	c, err := Dial(context.Background(), addr, cfg)
 	if err != nil {
@@ -65,3 +67,12 @@ func benchmark(b *testing.B, cfg Config, op unio.Opcode, size, depth int) {
 func BenchmarkRead4K64(b *testing.B)  { benchmark(b, Config{CRC: CRCOff}, unio.OpRead, 4096, 64) }
 func BenchmarkWrite4K64(b *testing.B) { benchmark(b, Config{CRC: CRCOff}, unio.OpWrite, 4096, 64) }
 func BenchmarkRead4K1(b *testing.B)   { benchmark(b, Config{CRC: CRCOff}, unio.OpRead, 4096, 1) }
+
+func BenchmarkWrite4K1(b *testing.B)     { benchmark(b, Config{CRC: CRCOff}, unio.OpWrite, 4096, 1) }
+func BenchmarkRead4K64CRC(b *testing.B)  { benchmark(b, Config{}, unio.OpRead, 4096, 64) }
+func BenchmarkWrite4K64CRC(b *testing.B) { benchmark(b, Config{}, unio.OpWrite, 4096, 64) }
+func BenchmarkRead256K16(b *testing.B) { benchmark(b, Config{CRC: CRCOff}, unio.OpRead, 256<<10, 16) }
+
+func BenchmarkWrite256K16(b *testing.B) { benchmark(b, Config{CRC: CRCOff}, unio.OpWrite, 256<<10, 16) }
+
+func BenchmarkFetchAdd64(b *testing.B) { benchmark(b, Config{CRC: CRCOff}, unio.OpFetchAdd, 8, 64) }
