@@ -94,9 +94,9 @@ func (c *Channel) takeOver(op *Op) {
 // stepFlags are the flags of a step.
 func (a *assist) stepFlags() Flags {
 	if a.flush {
-		return 0
+		return a.user.Flags & Idempotent
 	}
-	return a.user.Flags & Durable
+	return a.user.Flags & (Durable | Idempotent)
 }
 
 var errNoProgress = fmt.Errorf("%w: the medium moved no bytes", ErrMedia)

@@ -105,12 +105,17 @@ const (
 	// Immediate, in the Completion of an OpRecv, says that the message was an
 	// OpImmediate. No request has it.
 	Immediate
+	// Idempotent says that the request may be carried out more than once: a
+	// remote device carries it out again on its next connection if one breaks,
+	// instead of failing it with ErrDisconnected. Other requests may take effect
+	// in between.
+	Idempotent
 
-	storageFlags = Fence | Silent | Durable
+	storageFlags = Fence | Silent | Durable | Idempotent
 	messageFlags = Fence | Silent | Solicited
 )
 
-var flagNames = [...]string{"fence", "silent", "durable", "solicited", "invalidate", "immediate"}
+var flagNames = [...]string{"fence", "silent", "durable", "solicited", "invalidate", "immediate", "idempotent"}
 
 // String lists the flags, separated by "|".
 func (f Flags) String() string {

@@ -37,6 +37,12 @@ type Resizer interface {
 	Resize(ctx context.Context, size int64) error
 }
 
+// Mapped is a Handle whose bytes may be plain memory.
+type Mapped interface {
+	// Memory returns them, or nil. Using them takes neither write-back nor a guard against faults.
+	Memory() []byte
+}
+
 // QueueConfig is what a channel asks of its queue.
 type QueueConfig struct {
 	// Depth is how many operations are submitted at most at a time.

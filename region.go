@@ -72,6 +72,16 @@ func (r *Region) Rights() Rights { return r.rights }
 // Size returns its length in bytes.
 func (r *Region) Size() int64 { return r.store.size.Load() }
 
+// Memory returns the region's bytes where they are plain memory of this process: what is read from it or written to it there
+// is read from the device or written to it, without promises about order, alignment or durability. It is nil on other
+// devices. It is valid until the region is closed.
+func (r *Region) Memory() []byte {
+	if m, ok := r.store.handle.(Mapped); ok {
+		return m.Memory()
+	}
+	return nil
+}
+
 // Resize changes the length of the region, for every holder, where the device
 // can ([ErrUnsupported] otherwise). Bytes that appear read as zeroes. Requests
 // in flight beyond a new end fail or not, as the medium has it.

@@ -23,6 +23,9 @@ const (
 	//   - Read Response, Atomic Response: the request ID is complete; AtomicResponse holds.
 	//   - Terminate: the stream is over. Terminate and Err hold.
 	EventMessage
+	// EventSegment: a segment of a Write, not its last, has been placed and is good. Segment is its header, Length the size
+	// of its payload. Comes only with StreamConfig.Segments.
+	EventSegment
 	// EventFault: the peer has broken the protocol, or was refused. Err holds. Send Terminate and close the connection; the
 	// Receiver takes nothing more, and this event comes again whatever is fed.
 	EventFault

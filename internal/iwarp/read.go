@@ -77,6 +77,20 @@ func (s *Sender) Respond(q *ReadRequest, p Payload) error {
 	return nil
 }
 
+// Decline begins a Read Response to q without the octets that were asked for. Only towards a peer that has agreed to
+// StreamConfig.Declined. It fails with [ErrMisuse] if no request waits.
+func (s *Sender) Decline(q *ReadRequest) error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	if !s.link.answer() {
+		return fmt.Errorf("%w: no request waits for a response", ErrMisuse)
+	}
+	s.carry(Payload{}, 0)
+	s.tagged(OpReadResponse, q.SinkSTag, q.SinkTO)
+	return nil
+}
+
 // receiveReadResponse checks a segment of a Read Response whose header has come: it must be exactly what the oldest
 // request asked for, in order.
 func (r *Receiver) receiveReadResponse(n uint32) Cause {
@@ -88,7 +102,7 @@ func (r *Receiver) receiveReadResponse(n uint32) Cause {
 		return CauseTaggedInvalidSTag
 	case n > want.left || n > 0 && r.seg.TO != want.to:
 		return CauseTaggedBounds
-	case r.seg.Last && n < want.left:
+	case r.seg.Last && n < want.left && !r.declined:
 		return CauseCatastrophicStream
 	}
 	r.event.ID, r.event.RTR = want.id, want.rtr

@@ -139,7 +139,14 @@ func (r *Receiver) accept() bool {
 	} else {
 		r.queue[r.seg.Queue].add(r)
 	}
-	return r.seg.Last && r.deliver()
+	switch {
+	case r.seg.Last:
+		return r.deliver()
+	case r.segments && r.seg.Opcode == OpWrite:
+		r.event.Kind, r.event.Segment, r.event.Length = EventSegment, r.seg, r.length()
+		return true
+	}
+	return false
 }
 
 // add counts a segment of the message. With the last one the event gets the message's size and beginning, and the

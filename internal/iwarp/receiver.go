@@ -10,6 +10,8 @@ type Receiver struct {
 	link       *link
 	crc        bool
 	extensions bool
+	segments   bool
+	declined   bool
 	rtr        RTRSet // may be the first message, at a responder
 	heard      bool   // an FPDU has come
 
@@ -56,7 +58,7 @@ const (
 )
 
 func newReceiver(l *link, s Settings, cfg StreamConfig) Receiver {
-	r := Receiver{link: l, crc: s.CRC, extensions: cfg.Extensions}
+	r := Receiver{link: l, crc: s.CRC, extensions: cfg.Extensions, segments: cfg.Segments, declined: cfg.Declined}
 	if !s.Initiator {
 		r.rtr = s.RTR
 	}

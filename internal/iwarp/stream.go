@@ -10,6 +10,11 @@ type StreamConfig struct {
 	MaxFPDU int
 	// Extensions accepts Atomics and Immediate Data (RFC 7306) from the peer. Default: they end the stream.
 	Extensions bool
+	// Segments announces each segment of a Write but the last with EventSegment, once its CRC was good.
+	Segments bool
+	// Declined accepts a Read Response that ends before the octets that were asked for: the peer has agreed to answer so, with
+	// Sender.Decline, what it cannot read. Default: it ends the stream (RFC 5040 section 5.2.2).
+	Declined bool
 }
 
 // A Stream is an RDMAP stream in full operation, on one connection. It has no methods of its own but for its two halves,

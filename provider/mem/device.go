@@ -79,5 +79,13 @@ type region struct{ d *device }
 // Size implements unio.Handle.
 func (r region) Size() int64 { return r.d.mapping.Size() }
 
+// Memory implements unio.Mapped: of a file it gives nothing, since that can fault and has to be written back.
+func (r region) Memory() []byte {
+	if r.d.file != nil {
+		return nil
+	}
+	return r.d.mem
+}
+
 // Close implements unio.Handle.
 func (r region) Close() error { return nil }

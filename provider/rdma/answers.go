@@ -14,6 +14,13 @@ type answer struct {
 	msn    uint32 // of the Read Request
 	id     uint32 // of the atomic
 	word   uint64 // its result
+
+	// Of a Store.
+	io     *IO    // nil until the Store knows of it, and where none is needed
+	offset int64  // in the region
+	after  uint32 // the Writes that came before
+	wait   bool   // for those Writes
+	err    error  // why it is declined
 }
 
 // exposed returns what an STag of the peer's names, or nil.
@@ -33,9 +40,16 @@ func (q *queuePair) reach(stag uint32, to, n uint64, need unio.Rights) ([]byte, 
 // toRead notes a Read Request.
 func (q *queuePair) toRead(e *iwarp.Event) {
 	a := answer{read: e.Read, msn: e.Segment.MSN}
-	if n := e.Read.Size; n > 0 {
-		memory, why, ok := q.reach(e.Read.SourceSTag, e.Read.SourceTO, uint64(n), unio.Read)
-		if !ok {
+	n := uint64(e.Read.Size)
+	switch {
+	case q.served != nil && q.served.exposure.memory == nil:
+		q.toLoad(a)
+		return
+	case n > 0:
+		memory, why, ok := q.reach(e.Read.SourceSTag, e.Read.SourceTO, n, unio.Read)
+		if !ok && q.mayDecline() {
+			a.err = refusalError(why)
+		} else if !ok {
 			q.refuse(why)
 			return
 		}
@@ -44,36 +58,111 @@ func (q *queuePair) toRead(e *iwarp.Event) {
 	q.answers.push(a)
 }
 
-// toApply carries out an Atomic Request.
-func (q *queuePair) toApply(e *iwarp.Event) {
-	r := &e.Atomic
-	memory, why, ok := q.reach(r.STag, r.TO, wordSize, unio.ReadWrite)
-	if ok && r.TO%wordSize != 0 {
-		why, ok = iwarp.RefuseAlignment, false
+// mayDecline reports whether the peer expects an error where another's connection would end.
+func (q *queuePair) mayDecline() bool { return q.served != nil && q.agreed }
+
+// toLoad notes a Read Request that the Store has to carry out.
+func (q *queuePair) toLoad(a answer) {
+	s := q.served
+	a.after = s.began
+	if a.read.Size == 0 {
+		a.wait = true
+		q.answers.push(a)
+		q.keepOrder()
+		return
 	}
-	if !ok {
+	offset, why, ok := q.exposed(a.read.SourceSTag).locate(a.read.SourceTO, uint64(a.read.Size), unio.Read, q)
+	if ok && int(a.read.Size) > min(maxServedRead, s.service.Memory) {
+		why, ok = iwarp.RefuseFailure, false
+	}
+	switch {
+	case ok:
+		a.offset = offset
+	case q.mayDecline():
+		a.err = refusalError(why)
+	default:
 		q.refuse(why)
 		return
 	}
-	q.answers.push(answer{atomic: true, id: r.ID, word: apply(r, memory)})
+	q.answers.push(a)
+	s.unstarted++
+	q.startReads()
 }
 
-// beginAnswer begins the response to the peer's oldest request.
+// keepOrder counts an answer that the Store has nothing to do for behind those that it does not know yet.
+func (q *queuePair) keepOrder() {
+	if q.served.unstarted > 0 {
+		q.served.unstarted++
+	}
+}
+
+// toApply carries out an Atomic Request.
+func (q *queuePair) toApply(e *iwarp.Event) {
+	r := &e.Atomic
+	a := answer{atomic: true, id: r.ID}
+	at, why, ok := q.exposed(r.STag).locate(r.TO, wordSize, unio.ReadWrite, q)
+	if ok && at%wordSize != 0 {
+		why, ok = iwarp.RefuseAlignment, false
+	}
+	switch {
+	case !ok && q.mayDecline():
+		a.err = refusalError(why)
+	case !ok:
+		q.refuse(why)
+		return
+	case q.lookup.memory != nil:
+		a.word = apply(r, q.lookup.memory[at:])
+	default:
+		a.io = q.newAtomic(r, at)
+	}
+	q.answers.push(a)
+	if q.served != nil {
+		q.keepOrder()
+	}
+}
+
+// newAtomic has the Store carry out an atomic. Masks other than those of whole words no peer of ours sends.
+func (q *queuePair) newAtomic(r *iwarp.AtomicRequest, at int64) *IO {
+	op := unio.OpFetchAdd
+	if r.Op == iwarp.AtomicCmpSwap {
+		op = unio.OpCompareSwap
+	}
+	io := q.newIO(op, at, wordSize)
+	io.Compare, io.Swap = r.Compare, r.Value
+	return io
+}
+
+// beginAnswer begins the response to the peer's oldest request, if it is known.
 func (q *queuePair) beginAnswer() bool {
 	if q.answers.len() == 0 {
 		return false
 	}
 	a := q.answers.front()
+	payload := iwarp.Payload{Data: a.memory}
+	if q.served != nil {
+		if !q.answerable(a) {
+			return false
+		}
+		if a.err != nil {
+			return q.declineAnswer(a)
+		}
+		if a.io != nil {
+			payload.Vec, a.word = a.io.Data, a.io.Value
+		}
+	}
 	var err error
 	if a.atomic {
 		err = q.sender().RespondAtomic(&iwarp.AtomicRequest{ID: a.id}, a.word)
 	} else {
-		err = q.sender().Respond(&a.read, iwarp.Payload{Data: a.memory})
+		err = q.sender().Respond(&a.read, payload)
 	}
 	if err != nil {
 		return false // not ready: before the peer's first FPDU nothing can have been asked
 	}
 	q.answering = a.from
+	if a.io != nil {
+		q.served.sending = a.io
+	}
 	q.answers.pop()
 	return true
 }
@@ -82,7 +171,7 @@ func (q *queuePair) beginAnswer() bool {
 func (q *queuePair) fence(e *Exposure) {
 	q.mu.Lock()
 	q.fenceLocked(e)
-	q.mu.Unlock()
+	q.release()
 }
 
 func (q *queuePair) fenceLocked(e *Exposure) {

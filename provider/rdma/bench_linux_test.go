@@ -71,7 +71,7 @@ func BenchmarkRead4K1(b *testing.B)   { benchmark(b, Config{CRC: CRCOff}, unio.O
 func BenchmarkWrite4K1(b *testing.B)     { benchmark(b, Config{CRC: CRCOff}, unio.OpWrite, 4096, 1) }
 func BenchmarkRead4K64CRC(b *testing.B)  { benchmark(b, Config{}, unio.OpRead, 4096, 64) }
 func BenchmarkWrite4K64CRC(b *testing.B) { benchmark(b, Config{}, unio.OpWrite, 4096, 64) }
-func BenchmarkRead256K16(b *testing.B) { benchmark(b, Config{CRC: CRCOff}, unio.OpRead, 256<<10, 16) }
+func BenchmarkRead256K16(b *testing.B)   { benchmark(b, Config{CRC: CRCOff}, unio.OpRead, 256<<10, 16) }
 
 func BenchmarkWrite256K16(b *testing.B) { benchmark(b, Config{CRC: CRCOff}, unio.OpWrite, 256<<10, 16) }
 

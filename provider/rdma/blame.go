@@ -23,7 +23,7 @@ func (q *queuePair) blame(t *iwarp.Terminate) *unio.Op {
 
 func (q *queuePair) blameRead(r *iwarp.ReadRequest) *unio.Op {
 	for i := range q.own.awaited.len() {
-		if op := q.own.awaited.at(i).op; op != nil && op.Op == unio.OpRead && covers(op, r.SourceSTag, r.SourceTO) {
+		if op := q.own.awaited.at(i).op; op != nil && op.Op == unio.OpRead && q.covers(op, r.SourceSTag, r.SourceTO) {
 			return op
 		}
 	}
@@ -32,12 +32,12 @@ func (q *queuePair) blameRead(r *iwarp.ReadRequest) *unio.Op {
 
 func (q *queuePair) blameWrite(stag uint32, to uint64) *unio.Op {
 	for i := range q.own.unplaced.len() {
-		if op := q.own.unplaced.at(i).op; covers(op, stag, to) {
+		if op := q.own.unplaced.at(i).op; q.covers(op, stag, to) {
 			return op
 		}
 	}
 	for _, op := range append(q.own.leaving, q.own.current) {
-		if op != nil && op.Op == unio.OpWrite && covers(op, stag, to) {
+		if op != nil && op.Op == unio.OpWrite && q.covers(op, stag, to) {
 			return op
 		}
 	}
@@ -54,7 +54,7 @@ func (q *queuePair) blameNumber(msn uint32) *unio.Op {
 }
 
 // covers reports whether a request names the octet of the peer's memory.
-func covers(op *unio.Op, stag uint32, to uint64) bool {
-	k := handle(op).key
+func (q *queuePair) covers(op *unio.Op, stag uint32, to uint64) bool {
+	k := q.keyOf(op)
 	return k.STag == stag && to-(k.Base+uint64(op.Offset)) < uint64(max(op.Size(), 1))
 }

@@ -28,6 +28,8 @@ func (q *queuePair) withdraw(op *unio.Op) bool {
 		return q.withdrawRecv(op)
 	case unio.OpRead:
 		return q.withdrawWork(op) || q.withdrawRead(op)
+	case unio.OpFlush, unio.OpDiscard, unio.OpWriteZeroes:
+		return q.withdrawWork(op) || q.withdrawCommand(op)
 	case unio.OpSend, unio.OpImmediate:
 		return q.withdrawWork(op) || q.withdrawCurrent(op) || q.withdrawLeaving(op)
 	case unio.OpWrite:
@@ -71,6 +73,32 @@ func (q *queuePair) withdrawRecv(op *unio.Op) bool {
 		}
 	}
 	return false
+}
+
+// withdrawCommand ends a Flush at once, which nobody will miss. Another command may yet take effect, so its end is waited for,
+// no longer than that of a Write.
+func (q *queuePair) withdrawCommand(op *unio.Op) bool {
+	for tag := range q.own.commands {
+		c := &q.own.commands[tag]
+		if c.op != op {
+			continue
+		}
+		if op.Op == unio.OpFlush {
+			c.op = nil
+			return true
+		}
+		number := c.number
+		time.AfterFunc(cancelTime, func() { q.expectedCommand(tag, number) })
+	}
+	return false
+}
+
+func (q *queuePair) expectedCommand(tag int, number uint32) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.failure == nil && tag < len(q.own.commands) && q.own.commands[tag].busy && q.own.commands[tag].number == number {
+		q.failStalled()
+	}
 }
 
 func (q *queuePair) withdrawWork(op *unio.Op) bool {
@@ -141,9 +169,13 @@ func (q *queuePair) expected(placed, answered uint32) {
 	defer q.mu.Unlock()
 	q.own.expecting = false
 	behind := int32(q.own.placed-placed) < 0 || int32(q.own.begun-uint32(q.own.awaited.len())-answered) < 0
-	if q.failure != nil || !behind {
-		return
+	if q.failure == nil && behind {
+		q.failStalled()
 	}
+}
+
+// failStalled ends the connection to a peer that leaves us in doubt.
+func (q *queuePair) failStalled() {
 	q.fail(&failure{
 		layer: Layer, cause: fmt.Errorf("%w: %w", unio.ErrDisconnected, unio.ErrTimeout),
 		detail: fmt.Sprintf("the peer has not answered a cancelled request for %v", cancelTime),

@@ -61,6 +61,9 @@ type Config struct {
 	// Decide, at a Listener, returns the private data of the Reply, or an error to reject the connection; the error's text,
 	// cut to fit, is then the private data. It may be called by several goroutines at a time. Default: accept, with no data.
 	Decide func(*Incoming) ([]byte, error)
+	// Serve, at a Listener, is called instead of Decide, and makes the Listener's connections storage: each gets the Service that
+	// Serve returns, or is rejected with the error. Accept returns none of them.
+	Serve func(*Incoming) (*Service, error)
 	// IRD is how many Reads and atomics of the peer may wait for their response at a time, ORD how many of ours. Default
 	// 128, and for ORD no more than the channel's depth has use for; at most 16382.
 	IRD, ORD int
@@ -77,6 +80,8 @@ type Config struct {
 	MaxMessage int
 	// Congestion is the congestion control of the connection's TCP, such as "cubic". Default: the system's.
 	Congestion string
+
+	features uint16 // of the trailer
 }
 
 // Incoming is a peer that asks for a connection.
@@ -88,6 +93,10 @@ type Incoming struct {
 	TLS *tls.ConnectionState
 	// Unio says that the peer runs this package.
 	Unio bool
+	// Region is what PrivateData names, if it is text: all of it up to the first NUL.
+	Region string
+	// ReadOnly says that a peer of ours asks for no more than to read.
+	ReadOnly bool
 }
 
 const (

@@ -21,7 +21,7 @@ func (c *credits) spend() { c.sent++ }
 type controlPage struct {
 	ours, theirs uint32 // STags; 0 for peers of other make
 	content      [controlSize]byte
-	update       [limitSize]byte // what goes to the peer's page; copied as soon as it is cut
+	update       [commandSize]byte // the small message that is under way; copied as it is cut
 }
 
 const (
@@ -38,8 +38,12 @@ func (p *controlPage) within(to uint64, n int) ([]byte, iwarp.Refusal, bool) {
 	return p.content[to : to+uint64(n)], 0, true
 }
 
-// turned reads what the peer has written to our page. Only a limit that is higher counts: one that is lower is none.
-func (q *queuePair) turned() {
+// turned reads what the peer has written to our page, at to. Only a limit that is higher counts: one that is lower is none.
+func (q *queuePair) turned(to uint64) {
+	if to == registerStatus {
+		q.toldStatus()
+		return
+	}
 	c := &q.own.credits
 	if limit := binary.BigEndian.Uint32(q.page.content[registerLimit:]); int32(limit-c.limit) > 0 {
 		c.limit = limit
@@ -53,7 +57,7 @@ func (q *queuePair) beginCredits() bool {
 		return false
 	}
 	binary.BigEndian.PutUint32(q.page.update[:], in.limit)
-	if q.sender().Write(q.page.theirs, registerLimit, iwarp.Payload{Data: q.page.update[:]}) != nil {
+	if q.sender().Write(q.page.theirs, registerLimit, iwarp.Payload{Data: q.page.update[:limitSize]}) != nil {
 		return false
 	}
 	in.told = in.limit

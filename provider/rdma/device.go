@@ -29,13 +29,13 @@ func (d *device) Attach(_ context.Context, name string, _ unio.Rights) (unio.Han
 		if d.memory == nil {
 			return nil, fmt.Errorf("%w: the peer has named no memory in its private data; attach it by its Key", unio.ErrInvalid)
 		}
-		return &region{*d.memory}, nil
+		return &region{key: *d.memory, home: true}, nil
 	}
 	k, err := ParseKey(name)
 	if err != nil {
 		return nil, err
 	}
-	return &region{k}, nil
+	return &region{key: k}, nil
 }
 
 // NewQueue implements unio.Provider.
@@ -66,7 +66,10 @@ func (d *device) Close() error {
 }
 
 // A region is memory that the peer has exposed.
-type region struct{ key Key }
+type region struct {
+	key  Key
+	home bool // each connection has a Key of its own for it, if it was served
+}
 
 // Size implements unio.Handle.
 func (r *region) Size() int64 { return r.key.Size }

@@ -45,6 +45,7 @@ func dialOnce(ctx context.Context, addr string, cfg *Config) (*queuePair, []byte
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", unio.ErrInvalid, err)
 	}
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, cfg.HandshakeTimeout)
 	defer cancel()
 	d := net.Dialer{KeepAlive: max(cfg.KeepAlive, -1)}
@@ -59,12 +60,12 @@ func dialOnce(ctx context.Context, addr string, cfg *Config) (*queuePair, []byte
 	m := newMeeting(tcp, cfg)
 	end, err := m.begin(ctx, false, host)
 	if err != nil {
-		return nil, nil, errors.Join(err, tcp.Close())
+		return nil, nil, closing(late(whole, err), tcp)
 	}
 	a, err := m.initiate()
 	end()
 	if err != nil {
-		return nil, nil, closing(err, tcp)
+		return nil, nil, closing(late(whole, err), tcp)
 	}
 	if a.peer == nil {
 		time.Sleep(iwarp.FirstFPDUDelay) // Linux siw may lose sight of an FPDU that comes sooner
@@ -74,6 +75,20 @@ func dialOnce(ctx context.Context, addr string, cfg *Config) (*queuePair, []byte
 		return nil, nil, closing(err, tcp)
 	}
 	return q, a.data, nil
+}
+
+// late returns ctx's error where a setup took too long because ctx ended, and otherwise err.
+func late(ctx context.Context, err error) error {
+	d, limited := ctx.Deadline()
+	switch {
+	case !errors.Is(err, unio.ErrTimeout):
+		return err
+	case limited && !time.Now().Before(d): // of which ctx may not know yet
+		return fmt.Errorf("%w: %w", unio.ErrTimeout, context.DeadlineExceeded)
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return err
 }
 
 // closing closes a connection that came to nothing.

@@ -16,6 +16,7 @@ import (
 type Domain struct {
 	watchers watchers
 	scratch  scratch
+	instance uint64 // tells this domain from one of the same target before or after it; immutable
 
 	mu      sync.RWMutex
 	exposed map[uint32]*Exposure    // guarded by mu
@@ -24,7 +25,7 @@ type Domain struct {
 
 // NewDomain returns a domain with nothing exposed.
 func NewDomain() *Domain {
-	return &Domain{exposed: map[uint32]*Exposure{}, pairs: map[*queuePair]struct{}{}}
+	return &Domain{instance: randomWord(), exposed: map[uint32]*Exposure{}, pairs: map[*queuePair]struct{}{}}
 }
 
 // Expose lets all peers of the domain's connections, present and future, that have the key reach the memory of buf. Freeing
@@ -46,7 +47,10 @@ func (d *Domain) expose(buf *unio.Buffer, off, n int, rights unio.Rights, only *
 	case off < 0 || n <= 0 || off > len(all) || n > len(all)-off:
 		return nil, fmt.Errorf("expose: %w: %d bytes from %d on are not within a buffer of %d", unio.ErrInvalid, n, off, len(all))
 	}
-	e := &Exposure{domain: d, only: only, memory: all[off : off+n : off+n], rights: rights, base: randomBase() + uint64(off)%pageSize}
+	e := &Exposure{
+		domain: d, only: only, memory: all[off : off+n : off+n], size: uint64(n), rights: rights,
+		base: randomBase() + uint64(off)%pageSize,
+	}
 	d.mu.Lock()
 	if only != nil {
 		if _, open := d.pairs[only]; !open {
@@ -62,6 +66,20 @@ func (d *Domain) expose(buf *unio.Buffer, off, n int, rights unio.Rights, only *
 	d.enter(e)
 	d.mu.Unlock()
 	return e, nil
+}
+
+// exposeStore exposes what a Service serves to the peer of q, which is not a connection yet.
+func (d *Domain) exposeStore(s *Service, q *queuePair) *Exposure {
+	size := uint64(s.Store.Size())
+	e := &Exposure{domain: d, only: q, memory: s.Store.Memory(), size: size, rights: s.Rights, base: randomBase()}
+	if e.memory != nil {
+		e.memory = e.memory[:size:size]
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	q.exposures = map[*Exposure]struct{}{e: {}}
+	d.enter(e)
+	return e
 }
 
 // enter gives e an STag that nobody can guess. d.mu is held.

@@ -26,14 +26,13 @@ func (m *meeting) establish(a agreement, d *Domain) (*queuePair, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &queuePair{
-		domain: d, local: m.tcp.LocalAddr(), remote: m.tcp.RemoteAddr(), initiator: a.settings.Initiator,
-		alive: m.cfg.KeepAlive, sink: randomSTag(), wire: s,
-		wakeUp: make(chan struct{}, 1), ended: make(chan struct{}),
-		peer: PeerInfo{
-			Unio: a.peer != nil, CRC: a.settings.CRC, TLS: m.tls != nil, Revision: int(a.settings.Revision),
-			IRD: int(a.settings.IRD), ORD: int(a.settings.ORD), MaxMessage: largestMessage,
-		},
+	q := m.q
+	q.domain, q.local, q.remote, q.initiator = d, m.tcp.LocalAddr(), m.tcp.RemoteAddr(), a.settings.Initiator
+	q.alive, q.sink, q.wire = m.cfg.KeepAlive, randomSTag(), s
+	q.wakeUp, q.ended = make(chan struct{}, 1), make(chan struct{})
+	q.peer = PeerInfo{
+		Unio: a.peer != nil, CRC: a.settings.CRC, TLS: m.tls != nil, Revision: int(a.settings.Revision),
+		IRD: int(a.settings.IRD), ORD: int(a.settings.ORD), MaxMessage: largestMessage,
 	}
 	if m.tls != nil {
 		m.tls.pipe.wire, m.tls.pipe.Conn = s, nil
@@ -46,10 +45,26 @@ func (m *meeting) establish(a agreement, d *Domain) (*queuePair, error) {
 		fpdu = largeFPDU
 	}
 	q.own.credits.unlimited = a.peer == nil
+	config := iwarp.StreamConfig{MaxFPDU: fpdu, Extensions: a.peer != nil}
+	if m.service != nil {
+		q.served = &served{service: m.service, exposure: m.exposure}
+		config.Segments = true
+		if q.agreed = m.ours.features&featureStorage != 0; q.agreed {
+			q.in.limit = maxCommands
+		}
+	}
+	if m.cfg.features&featureStorage != 0 && a.peer != nil && a.peer.features&featureStorage != 0 {
+		k, err := memoryOf(a.data)
+		if err != nil {
+			_ = s.close()
+			return nil, err
+		}
+		q.agreed, q.home, config.Declined = true, &k, true
+	}
 	if a.settings.RTR == iwarp.RTRRead {
 		q.own.ahead = 1
 	}
-	q.stream, err = iwarp.NewStream(a.settings, iwarp.StreamConfig{MaxFPDU: fpdu, Extensions: a.peer != nil})
+	q.stream, err = iwarp.NewStream(a.settings, config)
 	if err == nil {
 		err = q.start(a.early)
 	}
@@ -68,7 +83,7 @@ func (q *queuePair) start(early []byte) error {
 		return err
 	}
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.release()
 	q.take(early)
 	q.transmit()
 	q.attend()

@@ -11,7 +11,8 @@ import (
 type Exposure struct {
 	domain *Domain
 	only   *queuePair // whose peer alone may reach it; nil: all of the domain
-	memory []byte     // immutable
+	memory []byte     // nil for a Store that is not memory; immutable
+	size   uint64     // bytes; immutable
 	rights unio.Rights
 	base   uint64 // tagged offset of the first byte
 	stag   uint32 // immutable once entered
@@ -21,7 +22,7 @@ type Exposure struct {
 }
 
 // Key returns what a peer needs to reach the memory.
-func (e *Exposure) Key() Key { return Key{STag: e.stag, Base: e.base, Size: int64(len(e.memory))} }
+func (e *Exposure) Key() Key { return Key{STag: e.stag, Base: e.base, Size: int64(e.size)} }
 
 // Revoke ends the access. When it returns, no peer reads or changes the memory any more, not even with what was under way.
 // A peer that uses the key afterwards loses its connection. It may be called again. The error is always nil.
@@ -42,19 +43,30 @@ func (e *Exposure) withdraw() {
 	}
 }
 
-// within returns the n bytes that begin at the tagged offset to, or with what to refuse them. n is not 0.
-func (e *Exposure) within(to, n uint64, need unio.Rights, q *queuePair) ([]byte, iwarp.Refusal, bool) {
+// locate returns where in the exposure the n bytes are that begin at the tagged offset to, or with what to refuse them to the
+// peer of q. If n is 0 the range is not looked at.
+func (e *Exposure) locate(to, n uint64, need unio.Rights, q *queuePair) (at int64, why iwarp.Refusal, ok bool) {
 	switch {
 	case e == nil || e.revoked.Load():
-		return nil, iwarp.RefuseSTag, false
+		return 0, iwarp.RefuseSTag, false
 	case e.only != nil && e.only != q:
-		return nil, iwarp.RefuseForeignSTag, false
+		return 0, iwarp.RefuseForeignSTag, false
 	case e.rights&need != need:
-		return nil, iwarp.RefuseAccess, false
+		return 0, iwarp.RefuseAccess, false
+	case n == 0:
+		return 0, 0, true
 	}
-	if why, ok := iwarp.CheckRange(to, n, e.base, uint64(len(e.memory))); !ok {
+	if why, ok := iwarp.CheckRange(to, n, e.base, e.size); !ok {
+		return 0, why, false
+	}
+	return int64(to - e.base), 0, true
+}
+
+// within returns the memory that locate has found.
+func (e *Exposure) within(to, n uint64, need unio.Rights, q *queuePair) ([]byte, iwarp.Refusal, bool) {
+	at, why, ok := e.locate(to, n, need, q)
+	if !ok {
 		return nil, why, false
 	}
-	at := to - e.base
-	return e.memory[at : at+n : at+n], 0, true
+	return e.memory[at : at+int64(n) : at+int64(n)], 0, true
 }

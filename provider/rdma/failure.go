@@ -15,6 +15,8 @@ const (
 	LayerRDMAP unio.Layer = "rdmap"
 	LayerDDP   unio.Layer = "ddp"
 	LayerMPA   unio.Layer = "mpa"
+	// LayerTarget is the device behind a region that a target serves.
+	LayerTarget unio.Layer = "target"
 )
 
 // A failure is why a connection has ended.

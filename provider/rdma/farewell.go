@@ -26,6 +26,7 @@ func (q *queuePair) fail(f *failure) {
 	q.failure = f
 	q.detachBatch()
 	q.endAll(f)
+	q.releaseAnswers()
 	q.answers, q.lookup, q.unwanted = ring[answer]{}, nil, nil
 	if q.report != nil && !f.clean {
 		q.report(f.err(q))
@@ -57,10 +58,13 @@ func (q *queuePair) endAll(f *failure) {
 	for o.work.len() > 0 {
 		give(o.work.pop())
 	}
+	for _, c := range o.commands {
+		give(c.op)
+	}
 	for q.in.posted.len() > 0 {
 		give(q.in.posted.pop())
 	}
-	o.leaving, o.current, q.in = nil, nil, receives{}
+	o.leaving, o.current, o.commands, q.in = nil, nil, nil, receives{}
 }
 
 // part goes on with the farewell, as far as that goes without waiting.
@@ -140,11 +144,14 @@ func (q *queuePair) bury() {
 	_ = q.wire.close() // of a socket that both sides have done with
 	q.domain.dismiss(q)
 	close(q.ended)
+	if q.onEnd != nil {
+		q.onEnd()
+	}
 }
 
 // partNow ends the farewell when its time is over.
 func (q *queuePair) partNow() {
 	q.mu.Lock()
 	q.bury()
-	q.mu.Unlock()
+	q.release()
 }

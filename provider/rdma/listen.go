@@ -139,6 +139,9 @@ func (l *Listener) meet(tcp *net.TCPConn) {
 		l.failed(fmt.Errorf("peer %s: %w", tcp.RemoteAddr(), closing(err, tcp)))
 		return
 	}
+	if c == nil {
+		return // storage, which needs nobody
+	}
 	select {
 	case l.ready <- c:
 	case <-l.ctx.Done():
@@ -146,22 +149,33 @@ func (l *Listener) meet(tcp *net.TCPConn) {
 	}
 }
 
+// greet returns nil for a connection that a Service has taken.
 func (l *Listener) greet(tcp *net.TCPConn) (*Conn, error) {
 	m := newMeeting(tcp, &l.cfg)
+	q, data, err := l.establish(m)
+	if err != nil {
+		m.abandon()
+		return nil, err
+	}
+	if m.service != nil {
+		m.service.adopt(q)
+		return nil, nil
+	}
+	return newConn(q, &l.cfg, data, nil)
+}
+
+func (l *Listener) establish(m *meeting) (*queuePair, []byte, error) {
 	end, err := m.begin(l.ctx, true, "")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	a, err := m.respond()
 	end()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	q, err := m.establish(a, l.cfg.Domain)
-	if err != nil {
-		return nil, err
-	}
-	return newConn(q, &l.cfg, a.data, nil)
+	return q, a.data, err
 }
 
 func (l *Listener) failed(err error) {

@@ -37,8 +37,12 @@ type queuePair struct {
 	answers   ring[answer]
 	answering *Exposure // whose memory the answer under way is; nil without one
 	in        receives
-	lookup    *Exposure // the last one that the peer named
-	failure   *failure  // why the connection has ended; set once
+	served    *served           // nil unless a Store is served here; the pointer is immutable
+	agreed    bool              // both ends know of statuses and commands; immutable
+	home      *Key              // the region that the peer serves us; nil otherwise; immutable
+	capsule   [commandSize]byte // the command or reply that is coming
+	lookup    *Exposure         // the last one that the peer named
+	failure   *failure          // why the connection has ended; set once
 	goodbye   farewell
 	watch     watch
 	silence   silence
@@ -46,8 +50,11 @@ type queuePair struct {
 	counts    unio.Counters
 	// watcherEnds is closed when the watcher has ended, if this was its last connection. Set before ended is closed.
 	watcherEnds <-chan struct{}
-	report      func(error) // to the Device; nil until there is one
-	sleeping    bool        // the owner is in Sleep
+	keep        func(*unio.Op, error) bool // takes an operation that is not to fail yet; nil: none is; immutable
+	observe     func(*unio.Op)             // is told of what succeeds, before the channel is; nil if nobody is; immutable
+	onEnd       func()                     // called when ended is closed, with mu held; nil if nobody wants to know
+	report      func(error)                // to the Device; nil until there is one
+	sleeping    bool                       // the owner is in Sleep
 	reaps       uint32
 }
 
@@ -73,7 +80,7 @@ func (q *queuePair) Submit(ops []*unio.Op) {
 	}
 	q.transmit()
 	q.harvest()
-	q.mu.Unlock()
+	q.release()
 }
 
 func (q *queuePair) accept(op *unio.Op) {
@@ -93,7 +100,7 @@ func (q *queuePair) Reap() {
 	q.reaps++
 	q.progress()
 	q.harvest()
-	q.mu.Unlock()
+	q.release()
 }
 
 // progress reads what has come, acts on it, and writes what is due. It reports whether anything came.
@@ -112,13 +119,20 @@ func (q *queuePair) harvest() {
 	for q.finished.len() > 0 {
 		r := q.finished.pop()
 		switch {
+		case r.err != nil && q.keep != nil && q.keep(r.op, r.err):
 		case r.err != nil:
 			r.op.Complete(r.n, r.err)
 		case r.op.Op == unio.OpRecv:
 			r.op.CompleteMessage(r.n, r.flags, r.value)
 		case r.op.Op == unio.OpCompareSwap, r.op.Op == unio.OpFetchAdd:
+			if q.observe != nil {
+				q.observe(r.op)
+			}
 			r.op.CompleteWord(r.value)
 		default:
+			if q.observe != nil {
+				q.observe(r.op)
+			}
 			r.op.Complete(r.op.Size(), nil)
 		}
 	}
@@ -168,7 +182,7 @@ func (q *queuePair) Close() error {
 	if q.failure == nil {
 		q.fail(q.closedHere())
 	}
-	q.mu.Unlock()
+	q.release()
 	<-q.ended
 	if q.watcherEnds != nil {
 		<-q.watcherEnds

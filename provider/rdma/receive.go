@@ -22,9 +22,15 @@ const (
 
 // receive reads what has come and acts on it. It reports whether anything has.
 func (q *queuePair) receive() (came bool) {
+	if q.hungry() {
+		return false
+	}
 	in := q.domain.scratch.inbox()
 	for turn := 0; turn < turns || q.wire.buffered(); turn++ {
 		head, tail := q.place(), in[:]
+		if q.starving() {
+			break
+		}
 		if len(head) >= directSize {
 			tail = tail[:directTail]
 		}
@@ -42,7 +48,7 @@ func (q *queuePair) receive() (came bool) {
 			_ = q.receiver().Placed(head[:direct]) // place has asked for it
 		}
 		q.take(tail[:n-direct])
-		if q.failure != nil || n < len(head)+len(tail) && !q.wire.buffered() {
+		if q.failure != nil || q.starving() || n < len(head)+len(tail) && !q.wire.buffered() {
 			break
 		}
 	}
@@ -74,8 +80,12 @@ func (q *queuePair) take(in []byte) {
 		case iwarp.EventPlace:
 			p, why, ok := q.destination(e)
 			if !ok {
-				q.refuse(why)
+				q.refusePlace(e, why)
 				continue
+			}
+			if q.starving() {
+				q.served.backlog = append(q.served.backlog[:0], in...)
+				return
 			}
 			if len(in) == 0 {
 				return
@@ -85,6 +95,8 @@ func (q *queuePair) take(in []byte) {
 			in = in[n:]
 		case iwarp.EventMessage:
 			q.message(e)
+		case iwarp.EventSegment:
+			q.wrote(false)
 		case iwarp.EventFault:
 			q.fault(e)
 			return
@@ -98,6 +110,8 @@ func (q *queuePair) destination(e *iwarp.Event) (p []byte, why iwarp.Refusal, ok
 	switch s := &e.Segment; {
 	case s.Opcode == iwarp.OpReadResponse:
 		p = q.sinkOf(e)
+	case s.Opcode != iwarp.OpWrite && (q.served != nil || q.home != nil):
+		return q.toCapsule(int(s.MO), n)
 	case s.Opcode != iwarp.OpWrite:
 		p, why, ok = q.toReceive(int(s.MO), n)
 		if !ok {
@@ -105,6 +119,8 @@ func (q *queuePair) destination(e *iwarp.Event) (p []byte, why iwarp.Refusal, ok
 		}
 	case s.STag == q.page.ours && q.page.ours != 0:
 		return q.page.within(s.TO, n)
+	case q.served != nil && q.served.exposure.memory == nil || q.dropping():
+		return q.writeTo(q.exposed(s.STag), s.TO, n)
 	default:
 		return q.reach(s.STag, s.TO, uint64(n), unio.Write)
 	}
@@ -126,8 +142,11 @@ func (q *queuePair) drain() []byte {
 func (q *queuePair) message(e *iwarp.Event) {
 	switch op := e.Segment.Opcode; op {
 	case iwarp.OpWrite:
-		if e.Segment.STag == q.page.ours && e.Length > 0 {
-			q.turned()
+		switch {
+		case e.Segment.STag == q.page.ours && q.page.ours != 0:
+			q.turned(e.Segment.TO)
+		case q.served != nil && !e.RTR:
+			q.wrote(true)
 		}
 	case iwarp.OpReadRequest:
 		q.toRead(e)
@@ -138,6 +157,14 @@ func (q *queuePair) message(e *iwarp.Event) {
 	case iwarp.OpTerminate:
 		q.terminated(e)
 	default:
-		q.received(e)
+		switch {
+		case e.RTR:
+		case q.served != nil:
+			q.commanded(int(e.Length))
+		case q.home != nil:
+			q.replied(int(e.Length))
+		default:
+			q.received(e)
+		}
 	}
 }

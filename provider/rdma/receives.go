@@ -100,9 +100,6 @@ func (q *queuePair) beginReceive() (why iwarp.Refusal, ok bool) {
 
 // received takes a Send or immediate data that has come whole.
 func (q *queuePair) received(e *iwarp.Event) {
-	if e.RTR {
-		return
-	}
 	in := &q.in
 	if !in.partial {
 		if why, ok := q.beginReceive(); !ok {
@@ -146,7 +143,7 @@ func (q *queuePair) invalidate(stag uint32) bool {
 	q.lookup = nil
 	e.withdraw()
 	q.fenceLocked(e)
-	return true
+	return q.failure == nil // the peer may have been reading it
 }
 
 // unpost takes a Recv back that is cancelled. What has come for it in part is kept.
@@ -155,14 +152,15 @@ func (q *queuePair) unpost(i int) {
 	op := *in.posted.at(i)
 	in.posted.remove(i)
 	in.largest = max(in.largest, int(op.Size()))
-	switch {
-	case i == 0 && in.partial && !in.parking:
+	if i == 0 && in.partial && !in.parking {
 		have := make([]byte, 0, op.Size())
 		for len(have) < int(op.Size()) {
 			have = append(have, piece(&op.Request, len(have))...)
 		}
 		in.parked.push(parked{data: have})
 		in.parking = true
+	}
+	switch {
 	case in.parked.len() > in.posted.len(): // its message is kept for another
 	case in.limit != in.told:
 		in.limit-- // the peer has not been told of it

@@ -14,6 +14,8 @@ type requests struct {
 	leaving   []*unio.Op     // cut, complete once the batch is written
 	unplaced  ring[unplaced] // Writes that the peer may not have placed
 	placed    uint32         // how many have been, and so are no longer in unplaced
+	declined  error          // why the next response brings nothing
+	commands  []sent         // with a target, by tag
 	abandoned bool           // current is a Write that was cancelled
 	unasked   int            // how many of them, the youngest, no Read of no octets has asked about
 	awaited   ring[awaited]  // what waits for a response, in order, as RDMAP has it
@@ -31,12 +33,18 @@ type awaited struct {
 
 // unplaced is a Write on its way.
 type unplaced struct {
-	op        *unio.Op
-	abandoned bool // cancelled, so that only its beginning is on the way
+	op  *unio.Op
+	err error // why it fails: at the target, or ErrCanceled where only its beginning is on the way
 }
 
-// handle is what a region of the peer's is here.
-func handle(op *unio.Op) *region { return op.Handle().(*region) }
+// keyOf is how the peer knows op's region.
+func (q *queuePair) keyOf(op *unio.Op) Key {
+	r := op.Handle().(*region)
+	if r.home && q.home != nil {
+		return *q.home
+	}
+	return r.key
+}
 
 // beginOwn begins the channel's next message, if it may go now.
 func (q *queuePair) beginOwn() bool {
@@ -48,16 +56,16 @@ func (q *queuePair) beginOwn() bool {
 	var err error
 	switch op.Op {
 	case unio.OpWrite:
-		k := handle(op).key
+		k := q.keyOf(op)
 		err = q.sender().Write(k.STag, k.Base+uint64(op.Offset), payload(op))
 	case unio.OpRead:
-		k := handle(op).key
+		k := q.keyOf(op)
 		err = q.sender().Read(iwarp.ReadRequest{
 			SinkSTag: q.sink, Size: uint32(op.Size()), SourceSTag: k.STag, SourceTO: k.Base + uint64(op.Offset),
 		}, q.nextID())
 	case unio.OpCompareSwap, unio.OpFetchAdd:
-		err = q.sender().Atomic(atomicRequest(op), q.nextID())
-	case unio.OpSend, unio.OpImmediate:
+		err = q.sender().Atomic(q.atomicRequest(op), q.nextID())
+	default:
 		if !o.credits.available() {
 			return false
 		}
@@ -72,22 +80,26 @@ func (q *queuePair) beginOwn() bool {
 		return true
 	}
 	o.work.pop()
-	if op.Op == unio.OpRead || op.Op == unio.OpCompareSwap || op.Op == unio.OpFetchAdd {
+	switch op.Op {
+	case unio.OpRead, unio.OpCompareSwap, unio.OpFetchAdd:
 		q.await(awaited{op: op})
-		return true
+	case unio.OpWrite, unio.OpSend, unio.OpImmediate:
+		o.current = op
 	}
-	o.current = op
 	return true
 }
 
 func (q *queuePair) beginMessage(op *unio.Op) (err error) {
+	if op.Op != unio.OpSend && op.Op != unio.OpImmediate {
+		return q.beginCommand(op)
+	}
 	solicited := op.Flags&unio.Solicited != 0
 	if op.Op == unio.OpImmediate {
 		err = q.sender().Immediate(immediate(op.Swap), solicited)
 	} else {
 		options := iwarp.SendOptions{Solicited: solicited}
 		if op.Flags&unio.Invalidate != 0 {
-			options.Invalidates, options.Invalidate = true, handle(op).key.STag
+			options.Invalidates, options.Invalidate = true, q.keyOf(op).STag
 		}
 		err = q.sender().Send(options, payload(op))
 	}
@@ -101,8 +113,8 @@ func (q *queuePair) nextID() uint64 { return uint64(q.own.begun) }
 
 func payload(op *unio.Op) iwarp.Payload { return iwarp.Payload{Data: op.Data, Vec: op.Vec} }
 
-func atomicRequest(op *unio.Op) iwarp.AtomicRequest {
-	k := handle(op).key
+func (q *queuePair) atomicRequest(op *unio.Op) iwarp.AtomicRequest {
+	k := q.keyOf(op)
 	r := iwarp.AtomicRequest{STag: k.STag, TO: k.Base + uint64(op.Offset), Value: op.Swap}
 	if op.Op == unio.OpCompareSwap {
 		r.Op = iwarp.AtomicCmpSwap
@@ -116,11 +128,20 @@ func (q *queuePair) cut() {
 	o := &q.own
 	op, abandoned := o.current, o.abandoned
 	o.current, o.abandoned, q.answering = nil, false, nil
+	if s := q.served; s != nil && s.sending != nil {
+		s.spent = append(s.spent, s.sending.Data...)
+		q.recycle(s.sending)
+		s.sending = nil
+	}
 	if op == nil {
 		return // an answer, or something of our own, or cancelled
 	}
 	if op.Op == unio.OpWrite && q.peer.ORD > 0 {
-		o.unplaced.push(unplaced{op, abandoned})
+		w := unplaced{op: op}
+		if abandoned {
+			w.err = unio.ErrCanceled
+		}
+		o.unplaced.push(w)
 		o.unasked++
 		return
 	}
@@ -157,6 +178,7 @@ func (q *queuePair) left() {
 		q.own.leaving[i] = nil
 	}
 	q.own.leaving = q.own.leaving[:0]
+	q.sentAll()
 }
 
 // answered takes the response to the oldest request.
@@ -168,13 +190,22 @@ func (q *queuePair) answered(e *iwarp.Event) {
 	a := o.awaited.pop()
 	for range a.writes {
 		o.placed++
-		if w := o.unplaced.pop(); w.abandoned {
-			q.end(w.op, 0, unio.ErrCanceled)
+		if w := o.unplaced.pop(); w.err != nil {
+			q.end(w.op, 0, w.err)
 		} else {
 			q.end(w.op, w.op.Size(), nil)
 		}
 	}
-	if a.op != nil {
+	err := o.declined
+	if a.op != nil && a.op.Op == unio.OpRead && err == nil && int64(e.Length) != a.op.Size() {
+		err = q.remoteError(codeOf(unio.ErrMedia), -1) // declined without saying why
+	}
+	o.declined = nil
+	switch {
+	case a.op == nil:
+	case err != nil:
+		q.end(a.op, 0, err)
+	default:
 		q.finished.push(result{op: a.op, n: a.op.Size(), value: e.AtomicResponse.Original})
 	}
 }

@@ -1,6 +1,7 @@
 package rdma
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"os"
 	"time"
+	"unicode/utf8"
 
 	"github.com/unio-stack/unio"
 	"github.com/unio-stack/unio/internal/iwarp"
@@ -22,6 +24,10 @@ type meeting struct {
 	conn net.Conn // tcp, or TLS on it
 	tls  *secured // nil without TLS
 	ours trailer
+	q    *queuePair // what it will be
+
+	service  *Service // what the peer gets; nil for peers
+	exposure *Exposure
 }
 
 // An agreement is what a meeting came to.
@@ -33,8 +39,8 @@ type agreement struct {
 }
 
 func newMeeting(tcp *net.TCPConn, cfg *Config) *meeting {
-	m := &meeting{cfg: cfg, tcp: tcp, conn: tcp}
-	m.ours = trailer{version: trailerVersion, control: randomSTag(), message: uint32(cfg.MaxMessage)}
+	m := &meeting{cfg: cfg, tcp: tcp, conn: tcp, q: &queuePair{}}
+	m.ours = trailer{version: trailerVersion, control: randomSTag(), message: uint32(cfg.MaxMessage), features: cfg.features}
 	return m
 }
 
@@ -57,6 +63,9 @@ func (m *meeting) begin(ctx context.Context, server bool, host string) (end func
 	m.conn = m.tls.conn
 	if err := m.tls.conn.HandshakeContext(ctx); err != nil {
 		end()
+		if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("%w: no handshake within %v: %w", unio.ErrTimeout, m.cfg.HandshakeTimeout, err)
+		}
 		return nil, fmt.Errorf("TLS: %w", err)
 	}
 	return end, nil
@@ -191,28 +200,71 @@ func (m *meeting) respond() (a agreement, err error) {
 }
 
 // decide asks the application, and returns the whole of the private data for the Reply.
-func (m *meeting) decide(a *agreement) ([]byte, error) {
-	var data []byte
-	if m.cfg.Decide != nil {
-		var err error
-		data, err = m.cfg.Decide(&Incoming{
-			PrivateData: append([]byte(nil), a.data...), RemoteAddr: m.tcp.RemoteAddr(), TLS: m.state(), Unio: a.peer != nil,
-		})
-		if err != nil {
-			return nil, err
-		}
+func (m *meeting) decide(a *agreement) (data []byte, err error) {
+	in := &Incoming{
+		PrivateData: append([]byte(nil), a.data...), RemoteAddr: m.tcp.RemoteAddr(), TLS: m.state(), Unio: a.peer != nil,
+		Region: textOf(a.data), ReadOnly: a.peer != nil && a.peer.features&featureReadOnly != 0,
+	}
+	switch {
+	case m.cfg.Serve != nil:
+		data, err = m.serve(in, a)
+	case m.cfg.Decide != nil:
+		data, err = m.cfg.Decide(in)
+	}
+	if err != nil {
+		return nil, err
 	}
 	room := iwarp.SafePrivateData
 	if a.peer != nil {
 		room -= trailerSize
 	}
 	if len(data) > room {
-		return nil, fmt.Errorf("%w: Decide returned %d octets of private data; at most %d fit", unio.ErrInvalid, len(data), room)
+		return nil, fmt.Errorf("%w: %d octets of private data for the Reply; at most %d fit", unio.ErrInvalid, len(data), room)
 	}
 	if a.peer != nil {
 		data = m.ours.append(data[:len(data):len(data)])
 	}
 	return data, nil
+}
+
+// serve asks the application for a Service, and returns what the peer has to know of it.
+func (m *meeting) serve(in *Incoming, a *agreement) ([]byte, error) {
+	s, err := m.cfg.Serve(in)
+	if err != nil {
+		return nil, err
+	}
+	if s.Memory == 0 {
+		s.Memory = defaultServiceMemory
+	}
+	s.Memory = max(s.Memory, leastServiceMemory)
+	m.service, m.exposure = s, m.cfg.Domain.exposeStore(s, m.q)
+	s.grant(m.exposure)
+	data, err := m.exposure.Key().AppendBinary(nil)
+	if err == nil && a.peer != nil && a.peer.features&featureStorage != 0 {
+		m.ours.features |= featureStorage
+		data = s.Info.append(data, s.Rights, m.cfg.Domain.instance)
+	}
+	return data, err
+}
+
+// abandon takes back what a meeting that came to nothing has been given.
+func (m *meeting) abandon() {
+	if m.service == nil {
+		return
+	}
+	m.exposure.withdraw()
+	if m.service.Closed != nil {
+		m.service.Closed()
+	}
+}
+
+// textOf is what private data says if it is text.
+func textOf(b []byte) string {
+	name, _, _ := bytes.Cut(b, []byte{0})
+	if !utf8.Valid(name) {
+		return ""
+	}
+	return string(name)
 }
 
 func cut(b []byte, n int) []byte { return b[:min(len(b), n)] }

@@ -40,7 +40,7 @@ func (s *silence) stop() {
 // pulse looks whether the peer has been heard.
 func (q *queuePair) pulse() {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.release()
 	if q.failure != nil {
 		return
 	}

@@ -3,6 +3,7 @@ package rdma
 import (
 	"crypto/tls"
 	"net"
+	"time"
 )
 
 // recordSize is how many octets one TLS record carries (RFC 8446 section 5.1).
@@ -53,6 +54,14 @@ func (p *pipe) Write(b []byte) (int, error) {
 	}
 	p.out = append(p.out, b...)
 	return len(b), nil
+}
+
+// SetWriteDeadline implements net.Conn. Nothing waits without the deadlines; TLS sets one when it closes.
+func (p *pipe) SetWriteDeadline(t time.Time) error {
+	if p.wire == nil {
+		return p.Conn.SetWriteDeadline(t)
+	}
+	return nil
 }
 
 func (s *secured) read(head, tail []byte) (int, error) {

@@ -10,7 +10,7 @@ import (
 // put what they have to say at the start. docs/protocol.md has its picture.
 type trailer struct {
 	version  uint16
-	features uint16
+	features uint16 // see below
 	control  uint32 // STag of the control page
 	message  uint32 // longest Send that is taken, in octets
 	// The last field on the wire is the magic number.
@@ -20,6 +20,9 @@ const (
 	trailerSize    = 24
 	trailerMagic   = 0x756e696f2f524450 // "unio/RDP"
 	trailerVersion = 1
+
+	featureStorage  = 1 << 0 // a region is asked for, or served: statuses, commands and declined Reads
+	featureReadOnly = 1 << 1 // the region is asked for to read only
 )
 
 // append adds the trailer to b.

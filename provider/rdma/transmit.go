@@ -35,7 +35,7 @@ func (q *queuePair) begin() bool {
 	if q.sender().OwesRTR() {
 		return q.sender().RTR() == nil
 	}
-	return q.beginAnswer() || q.beginCredits() || q.beginOwn() || q.beginAsking()
+	return q.beginStatus() || q.beginAnswer() || q.beginReply() || q.beginCredits() || q.beginOwn() || q.beginAsking()
 }
 
 // flush writes the batch, and reports whether all of it has gone.

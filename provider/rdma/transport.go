@@ -67,6 +67,7 @@ type inbox [inboxSize]byte
 // scratch lends outboxes and inboxes, so that connections at rest have none.
 type scratch struct {
 	outboxes, inboxes sync.Pool
+	batches           sync.Pool // of *batch
 }
 
 func (s *scratch) outbox() *outbox {

@@ -72,7 +72,7 @@ func (q *queuePair) unwatch() {
 // to be room.
 func (q *queuePair) event(room bool) (hot bool) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.release()
 	w := &q.watch
 	w.armed, w.active = false, time.Now()
 	q.progress()
@@ -85,7 +85,7 @@ func (q *queuePair) poll(now time.Time) (came, hot bool) {
 	if !q.mu.TryLock() {
 		return false, true // somebody is at it
 	}
-	defer q.mu.Unlock()
+	defer q.release()
 	w := &q.watch
 	w.hot = false
 	if w.by == nil {
