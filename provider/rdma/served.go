@@ -101,7 +101,8 @@ func (q *queuePair) writeTo(e *Exposure, to uint64, n int) (p []byte, why iwarp.
 		g.offset = offset
 	}
 	if g.drop != nil {
-		return q.drain(), 0, true
+		p = q.drain()
+		return p[:min(n, len(p))], 0, true
 	}
 	return g.data[len(g.data)-n:], 0, true
 }
