@@ -42,7 +42,7 @@ func (s *Sender) Read(q ReadRequest, id uint64) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
-	return s.read(&q, request{response: OpReadResponse, id: id, stag: q.SinkSTag, to: q.SinkTO, left: q.Size})
+	return s.read(&q, request{response: OpReadResponse, id: id, stag: q.SinkSTag, to: q.SinkTO, left: q.Size, none: q.Size == 0})
 }
 
 func (s *Sender) read(q *ReadRequest, expect request) error {
@@ -98,6 +98,7 @@ func (r *Receiver) receiveReadResponse(n uint32) Cause {
 	switch {
 	case want == nil || want.response != OpReadResponse:
 		return CauseOpcode
+	case want.none && r.tolerant:
 	case n > 0 && r.seg.STag != want.stag:
 		return CauseTaggedInvalidSTag
 	case n > want.left || n > 0 && r.seg.TO != want.to:
@@ -112,8 +113,10 @@ func (r *Receiver) receiveReadResponse(n uint32) Cause {
 // placedReadResponse moves on by the n octets of a good segment.
 func (r *Receiver) placedReadResponse(n uint32) {
 	want := r.link.requests.oldest()
-	want.to += uint64(n)
-	want.left -= n
+	if !want.none {
+		want.to += uint64(n)
+		want.left -= n
+	}
 	if r.seg.Last {
 		r.link.requests.pop()
 	}

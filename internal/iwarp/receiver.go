@@ -12,6 +12,7 @@ type Receiver struct {
 	extensions bool
 	segments   bool
 	declined   bool
+	tolerant   bool
 	rtr        RTRSet // may be the first message, at a responder
 	heard      bool   // an FPDU has come
 
@@ -58,7 +59,7 @@ const (
 )
 
 func newReceiver(l *link, s Settings, cfg StreamConfig) Receiver {
-	r := Receiver{link: l, crc: s.CRC, extensions: cfg.Extensions, segments: cfg.Segments, declined: cfg.Declined}
+	r := Receiver{link: l, crc: s.CRC, extensions: cfg.Extensions, segments: cfg.Segments, declined: cfg.Declined, tolerant: cfg.Tolerant}
 	if !s.Initiator {
 		r.rtr = s.RTR
 	}

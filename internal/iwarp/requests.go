@@ -6,6 +6,7 @@ import "sync/atomic"
 type request struct {
 	response Opcode
 	rtr      bool
+	none     bool   // Read: of no octets
 	stag     uint32 // Read: the sink; Atomic: the request's ID
 	left     uint32 // Read: octets that have not come yet
 	to       uint64 // Read: where the next octet goes

@@ -63,7 +63,7 @@ func (s *Sender) RTR() (err error) {
 		err = s.Send(SendOptions{}, Payload{})
 	case RTRRead:
 		if err = s.begin(); err == nil {
-			err = s.read(&ReadRequest{SourceSTag: rtrSTag}, request{response: OpReadResponse, rtr: true})
+			err = s.read(&ReadRequest{SourceSTag: rtrSTag}, request{response: OpReadResponse, rtr: true, none: true})
 		}
 	}
 	if err != nil {

@@ -8,8 +8,7 @@ type CRCPolicy uint8
 const (
 	// CRCAlways asks for CRCs, which the peer may not refuse (RFC 5044 section 7.1.1). It is the default, as section 4.4 demands.
 	CRCAlways CRCPolicy = iota
-	// CRCIfAsked leaves it to the peer. Take it for a responder that is to serve Linux siw as siw is set by default: siw
-	// does not ask, and closes the connection if the Reply does.
+	// CRCIfAsked leaves it to the peer. Linux siw does not ask unless it is told to, and follows a Reply that does.
 	CRCIfAsked
 	// CRCNever refuses a peer that asks. RFC 5044 section 4.4 permits no such thing; Linux siw offers it too.
 	CRCNever

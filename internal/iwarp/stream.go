@@ -12,6 +12,9 @@ type StreamConfig struct {
 	Extensions bool
 	// Segments announces each segment of a Write but the last with EventSegment, once its CRC was good.
 	Segments bool
+	// Tolerant accepts octets in the response to a Read of none, to be placed anywhere and forgotten. Linux siw sends some if it
+	// is transmitting when such a Read comes: it then answers with the size of what it sent before.
+	Tolerant bool
 	// Declined accepts a Read Response that ends before the octets that were asked for: the peer has agreed to answer so, with
 	// Sender.Decline, what it cannot read. Default: it ends the stream (RFC 5040 section 5.2.2).
 	Declined bool
