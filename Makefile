@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup-test setup-demo setup-bench build test check vet format lint cross unit \
-	check-clean fuzz demo bench clean
+	check-clean fuzz demo bench clean test-kernel setup-kernel
 
 MODULES := . bench tools
 # A tool that tools/go.mod pins, run in the current directory.
@@ -17,9 +17,10 @@ TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 ## test: everything that must hold: vet, format, lint, cross-builds, then all tests, with and without the race detector
 test: setup-test check unit
 
-## demo: the main job so far: one verified workload on every engine, with a table beside os.File (under two minutes)
-demo: setup-demo
-	@go run ./examples/demo $(DEMO)
+## demo: the main job: one verified workload on files, memory, a target, a peer, and through a crash, with a table beside os.File and net/rpc (a minute)
+demo: setup-demo build
+	@CGO_ENABLED=0 go build -trimpath -o bin/demo ./examples/demo
+	@exec bin/demo -unio bin/unio $(DEMO)
 
 ## bench: unio against its baselines in turn: ratios with their spread, JSON in bench/results (QUICK=1: a minute; ROWS=disk,mem: some rows)
 bench: setup-bench build
@@ -57,6 +58,12 @@ unit:
 	@CGO_ENABLED=1 go run -C tools ./testrun \
 		"race .. -race ./..." "plain .. ./..." "bench ../bench ./..." "tools . ./..."
 
+## test-kernel: provider/rdma against Linux's own iWARP, in an emulated guest (Debian 12 on amd64; a minute or two)
+test-kernel: setup-kernel
+	@provider/rdma/kernelpeer/build
+	@go vet -tags kernel ./provider/rdma/...
+	@go run -C tools ./testrun "kernel .. -tags kernel -run TestKernel ./provider/rdma/..."
+
 ## check-clean: generate, fix and tidy change nothing
 check-clean:
 	@tools/check-clean $(MODULES)
@@ -75,6 +82,8 @@ setup-demo:
 	@tools/setup demo
 setup-bench:
 	@tools/setup bench
+setup-kernel:
+	@tools/setup kernel
 
 help:
 	@sed -n 's/^## \([a-z-]*\): \(.*\)/  make \1\t\2/p' Makefile | expand -t 20

@@ -19,6 +19,7 @@ type document struct {
 	Machine machine          `json:"machine"`
 	Rounds  int              `json:"rounds"`
 	Seconds float64          `json:"seconds_per_run"`
+	Remote  remote           `json:"remote"`
 	Rows    []contest.Result `json:"rows"`
 }
 
@@ -31,6 +32,14 @@ type machine struct {
 	Cores  int    `json:"cores"`
 	Go     string `json:"go"`
 	Fio    string `json:"fio,omitempty"`
+	UCX    string `json:"ucx,omitempty"`
+}
+
+// A remote says how the remote contestants were run.
+type remote struct {
+	Congestion string `json:"congestion"` // "" is the machine's
+	Spin       bool   `json:"spin"`
+	Huge       bool   `json:"huge"` // the bound's memory
 }
 
 func newDocument(o options) *document {
@@ -38,13 +47,14 @@ func newDocument(o options) *document {
 		Time: time.Now().UTC(), Rounds: o.rounds, Seconds: o.rows.Time.Seconds(),
 		Machine: machine{
 			OS: runtime.GOOS, Arch: runtime.GOARCH, Kernel: firstLine("/proc/sys/kernel/osrelease"),
-			CPU: cpuModel(), Cores: runtime.NumCPU(), Go: runtime.Version(), Fio: fioVersion(),
+			CPU: cpuModel(), Cores: runtime.NumCPU(), Go: runtime.Version(), Fio: version("", "fio", "--version"), UCX: version("ucx-", "ucx_info", "-v"),
 		},
+		Remote: remote{Congestion: o.rows.Congestion, Spin: o.rows.Spin, Huge: o.rows.Huge},
 	}
 }
 
 func (m machine) String() string {
-	parts := []string{m.OS + "/" + m.Arch, m.Kernel, m.CPU, fmt.Sprintf("%d cores", m.Cores), m.Go, m.Fio}
+	parts := []string{m.OS + "/" + m.Arch, m.Kernel, m.CPU, fmt.Sprintf("%d cores", m.Cores), m.Go, m.Fio, m.UCX}
 	var said []string
 	for _, p := range parts {
 		if p != "" {
@@ -76,12 +86,19 @@ func cpuModel() string {
 	return ""
 }
 
-func fioVersion() string {
-	out, err := exec.Command("fio", "--version").Output()
+// version returns the last word of the first line that a program says of its
+// version, after a prefix; "" if it is not there.
+func version(prefix, program, option string) string {
+	out, err := exec.Command(program, option).Output()
 	if err != nil {
 		return ""
 	}
-	return strings.TrimSpace(string(out))
+	line, _, _ := strings.Cut(string(out), "\n")
+	words := strings.Fields(line)
+	if len(words) == 0 {
+		return ""
+	}
+	return prefix + words[len(words)-1]
 }
 
 // summary counts the bars met.
@@ -89,6 +106,9 @@ func (d *document) summary() string {
 	met, all := 0, 0
 	for _, r := range d.Rows {
 		for _, f := range r.Figures {
+			if f.NoBar {
+				continue
+			}
 			all++
 			if f.Pass {
 				met++

@@ -1,14 +1,15 @@
 // Command versus compares unio with what people use today on the same machine:
-// fio, os.File and copy. It runs unio and each baseline in turn, several
+// fio, os.File, copy and UCX, and with a bare loop on sockets. It runs unio and each baseline in turn, several
 // rounds, prints how they compare beside the bar for each, and writes all
 // samples as JSON. Quote ratios, never single figures.
 //
-//	versus -unio ../bin/unio                 everything, about a quarter of an hour
-//	versus -unio ../bin/unio -quick          a minute
+//	versus -unio ../bin/unio                 everything, more than half an hour
+//	versus -unio ../bin/unio -quick          a few minutes
 //	versus -unio ../bin/unio -rows disk,mem  some rows
 //
 // How CPU time is counted is said in package process. Contestants of the groups
-// disk, warm and shm are pinned to one processor if taskset is there.
+// disk, warm and shm are pinned to one processor if taskset is there, servers
+// of the group remote to another.
 //
 // A missed bar does not change the exit status, an error does.
 package main
@@ -71,7 +72,11 @@ func parseOptions(args []string) (options, error) {
 	fs.DurationVar(&o.rows.Time, "time", 0, "time of each run, in whole seconds (3s; with -quick 1s)")
 	fs.IntVar(&o.rounds, "rounds", 0, "rounds (5; with -quick 2)")
 	fs.IntVar(&o.rows.CPU, "cpu", runtime.NumCPU()-1, "processor to pin single-core contestants to, -1 for none")
-	fs.BoolVar(&o.rows.Quick, "quick", false, "depth 32 only, shorter runs")
+	fs.IntVar(&o.rows.ServerCPU, "server-cpu", 0, "processor to pin remote servers to, -1 for none")
+	fs.StringVar(&o.rows.Congestion, "congestion", "cubic", "congestion control of remote contestants (but UCX's), \"\" for the machine's")
+	fs.BoolVar(&o.rows.Spin, "spin", false, "remote contestants poll and never sleep, on both sides")
+	fs.BoolVar(&o.rows.Huge, "huge", false, "the bound of remote I/O has its memory in huge pages")
+	fs.BoolVar(&o.rows.Quick, "quick", false, "one depth only, shorter runs")
 	fs.StringVar(&groups, "rows", "", "groups of rows, separated by commas: "+strings.Join(rows.Groups, ",")+" (all)")
 	fs.StringVar(&o.out, "out", "results", "directory for the JSON")
 	if err := fs.Parse(args); err != nil {

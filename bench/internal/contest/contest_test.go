@@ -127,3 +127,58 @@ func TestNothingToCompareWithIsAnError(t *testing.T) {
 		t.Errorf("figures %v", res.Figures)
 	}
 }
+
+func TestAChecksOwnBaselineCounts(t *testing.T) {
+	var turns []string
+	r := Row{
+		Unio: steady(UnioName, &turns, Sample{IOPS: 90e3, TargetCPU: 3}),
+		Baselines: []Contestant{
+			steady("bound", &turns, Sample{IOPS: 100e3, TargetCPU: 2}), steady("peer", &turns, Sample{IOPS: 45e3}),
+		},
+		Checks: []Check{
+			{Metric: IOPS, Kind: Ratio, AtLeast: true, Bar: 0.9, Against: "bound"},
+			{Metric: IOPS, Kind: Ratio, AtLeast: true, Bar: 1, Against: "peer"},
+			{Metric: TargetCPU, Kind: Ratio, NoBar: true, Against: "bound"},
+		},
+	}
+	res := r.Run(context.Background(), 2, silent)
+	if len(res.Figures) != 3 {
+		t.Fatalf("%d figures, error %q", len(res.Figures), res.Error)
+	}
+	for i, want := range []struct {
+		median, baseline float64
+		pass             bool
+	}{{0.9, 100e3, true}, {2, 45e3, true}, {1.5, 2, false}} {
+		if f := res.Figures[i]; f.Spread.Median != want.median || f.Baseline != want.baseline || f.Pass != want.pass {
+			t.Errorf("figure %d: %+v, want %+v", i, f, want)
+		}
+	}
+	var out bytes.Buffer
+	res.Print(&out)
+	if lines := strings.Split(strings.TrimSpace(out.String()), "\n"); !strings.Contains(lines[0], "100.0k/s bound") ||
+		!strings.HasSuffix(strings.TrimSpace(lines[2]), "-") {
+		t.Errorf("printed:\n%s", out.String())
+	}
+}
+
+func TestAnAbsentBaselineIsNamedAndNothingElseSuffers(t *testing.T) {
+	var turns []string
+	r := Row{
+		Name: "row", Unio: steady(UnioName, &turns, Sample{IOPS: 2}),
+		Baselines: []Contestant{steady("bound", &turns, Sample{IOPS: 1}), {Name: "peer", Absent: "not installed"}},
+		Better:    IOPS,
+		Checks: []Check{
+			{Metric: IOPS, Kind: Ratio, AtLeast: true, Bar: 1},
+			{Metric: IOPS, Kind: Ratio, AtLeast: true, Bar: 1, Against: "peer"},
+		},
+	}
+	res := r.Run(context.Background(), 1, silent)
+	if res.Error != "" || len(res.Figures) != 1 || res.Best != "bound" || !res.Figures[0].Pass {
+		t.Errorf("result %+v", res)
+	}
+	var out bytes.Buffer
+	res.Print(&out)
+	if !strings.Contains(out.String(), "absent: peer: not installed") {
+		t.Errorf("printed:\n%s", out.String())
+	}
+}

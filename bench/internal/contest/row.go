@@ -1,6 +1,7 @@
 package contest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -23,6 +24,10 @@ type Check struct {
 	// AtLeast: the bar is a lower bound, otherwise an upper one.
 	AtLeast bool    `json:"at_least"`
 	Bar     float64 `json:"bar"`
+	// NoBar: the figure is shown, not judged.
+	NoBar bool `json:"no_bar,omitempty"`
+	// Against names the baseline to compare with; without it, the row's best.
+	Against string `json:"against,omitempty"`
 }
 
 // meets reports whether a figure reaches the bar.
@@ -50,7 +55,8 @@ type Row struct {
 	Group     string // what -rows selects by
 	Unio      Contestant
 	Baselines []Contestant
-	// Better is the metric by which the best baseline is chosen.
+	// Better is the metric by which the best baseline is chosen. It counts
+	// where a check names none.
 	Better Metric
 	Checks []Check
 }
@@ -62,6 +68,7 @@ type Result struct {
 	Best    string              `json:"best_baseline,omitempty"`
 	Samples map[string][]Sample `json:"samples"` // by contestant, a sample a round
 	Figures []Figure            `json:"figures"`
+	Absent  map[string]string   `json:"absent,omitempty"` // baselines left out, and why
 	Error   string              `json:"error,omitempty"`
 }
 
@@ -82,7 +89,17 @@ const UnioName = "unio"
 func (r Row) Run(ctx context.Context, rounds int, said func(contestant string, round int)) Result {
 	res := Result{Name: r.Name, Group: r.Group, Samples: map[string][]Sample{}}
 	r.Unio.Name = UnioName
-	all := append([]Contestant{r.Unio}, r.Baselines...)
+	all := []Contestant{r.Unio}
+	for _, b := range r.Baselines {
+		if b.Absent == "" {
+			all = append(all, b)
+			continue
+		}
+		if res.Absent == nil {
+			res.Absent = map[string]string{}
+		}
+		res.Absent[b.Name] = b.Absent
+	}
 	for round := range rounds {
 		for _, c := range all {
 			said(c.Name, round)
@@ -98,34 +115,50 @@ func (r Row) Run(ctx context.Context, rounds int, said func(contestant string, r
 	return res
 }
 
-// judge compares the samples, round by round.
+// judge compares the samples, round by round. What has no baseline to be held
+// against is left out.
 func (r Row) judge(res *Result) {
 	var names []string
 	for _, b := range r.Baselines {
-		names = append(names, b.Name)
+		if b.Absent == "" {
+			names = append(names, b.Name)
+		}
 	}
-	if len(names) > 0 {
+	if len(names) > 0 && r.Better != "" {
 		res.Best = best(names, res.Samples, r.Better)
 	}
-	unio, base := res.Samples[UnioName], res.Samples[res.Best]
 	for _, c := range r.Checks {
-		var figures []float64
-		for i := range unio {
-			var b Sample
-			if i < len(base) {
-				b = base[i]
-			}
-			figures = append(figures, c.compare(unio[i], b))
+		if res.Absent[c.Against] != "" {
+			continue
 		}
-		f := Figure{Check: c, Spread: SpreadOf(figures), Unio: SpreadOf(column(unio, c.Metric)).Median}
-		if sum := f.Spread.Min + f.Spread.Max; math.IsNaN(sum) || math.IsInf(sum, 0) {
-			res.Error = fmt.Sprintf("%s: nothing to compare with: unio %v, %s %v", c.Metric, f.Unio, res.Best, column(base, c.Metric))
+		than := cmp.Or(c.Against, res.Best)
+		f, ok := c.judge(res.Samples[UnioName], res.Samples[than])
+		if !ok {
+			res.Error = fmt.Sprintf("%s: nothing to compare with: unio %v, %s %v",
+				c.Metric, f.Unio, than, column(res.Samples[than], c.Metric))
 			return
 		}
-		if res.Best != "" && c.Kind != Value {
-			f.Baseline = SpreadOf(column(base, c.Metric)).Median
-		}
-		f.Pass = c.meets(f.Spread.Median)
 		res.Figures = append(res.Figures, f)
 	}
+}
+
+// judge compares round by round. It is not ok if a round has nothing to compare.
+func (c Check) judge(unio, base []Sample) (f Figure, ok bool) {
+	var figures []float64
+	for i := range unio {
+		var b Sample
+		if i < len(base) {
+			b = base[i]
+		}
+		figures = append(figures, c.compare(unio[i], b))
+	}
+	f = Figure{Check: c, Spread: SpreadOf(figures), Unio: SpreadOf(column(unio, c.Metric)).Median}
+	if sum := f.Spread.Min + f.Spread.Max; math.IsNaN(sum) || math.IsInf(sum, 0) {
+		return f, false
+	}
+	if len(base) > 0 && c.Kind != Value {
+		f.Baseline = SpreadOf(column(base, c.Metric)).Median
+	}
+	f.Pass = !c.NoBar && c.meets(f.Spread.Median)
+	return f, true
 }

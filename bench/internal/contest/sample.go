@@ -13,18 +13,27 @@ import (
 // A Metric names what was measured, with its unit.
 type Metric string
 
-// The metrics. More is better for IOPS, less for all others.
+// The metrics. What is called a rate is the better the more it is, all others
+// the less.
 const (
-	IOPS     Metric = "iops"            // operations a second
-	CPU      Metric = "cpu_ns_per_io"   // user and system time for each, ns
-	P50      Metric = "p50_ns"          // median latency, ns
-	P99      Metric = "p99_ns"          // 99th percentile of latency, ns
-	Time     Metric = "ns_per_op"       // wall time for each, ns
-	Threads  Metric = "os_threads"      // most OS threads at a time
-	Allocs   Metric = "allocs_per_op"   // heap allocations for each
-	Syscalls Metric = "syscalls_per_op" // system calls for each
-	Memory   Metric = "bytes"           // bytes held
+	IOPS        Metric = "iops"                 // rate: operations a second
+	Bandwidth   Metric = "bytes_per_second"     // rate: payload
+	Dials       Metric = "dials_per_minute"     // rate: connections opened and closed
+	CPU         Metric = "cpu_ns_per_io"        // user and system time for each, ns
+	TargetCPU   Metric = "target_cpu_ns_per_io" // of the serving process, for each, ns
+	P50         Metric = "p50_ns"               // median latency, ns
+	P99         Metric = "p99_ns"               // 99th percentile of latency, ns
+	Time        Metric = "ns_per_op"            // wall time for each, ns
+	Threads     Metric = "os_threads"           // most OS threads at a time
+	Allocs      Metric = "allocs_per_op"        // heap allocations for each
+	Syscalls    Metric = "syscalls_per_op"      // system calls for each
+	Memory      Metric = "bytes"                // bytes held
+	Descriptors Metric = "descriptors_leaked"   // open after, less open before
+	Goroutines  Metric = "goroutines_leaked"    // after, less before
 )
+
+// rate reports whether more of it is better.
+func (m Metric) rate() bool { return m == IOPS || m == Bandwidth || m == Dials }
 
 // A Sample is what one run of a contestant measured.
 type Sample map[Metric]float64
@@ -33,6 +42,8 @@ type Sample map[Metric]float64
 type Contestant struct {
 	Name string
 	Run  func(ctx context.Context) (Sample, error)
+	// Absent says why the contestant cannot take part; it is then left out.
+	Absent string
 }
 
 // A Spread is how a figure varied over the rounds.
@@ -72,7 +83,7 @@ func column(samples []Sample, m Metric) []float64 {
 func best(names []string, samples map[string][]Sample, m Metric) string {
 	return slices.MaxFunc(names, func(a, b string) int {
 		x, y := SpreadOf(column(samples[a], m)).Median, SpreadOf(column(samples[b], m)).Median
-		if m == IOPS {
+		if m.rate() {
 			return cmp.Compare(x, y)
 		}
 		return cmp.Compare(y, x)

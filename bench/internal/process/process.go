@@ -2,7 +2,8 @@
 // the CPU time of a run is what the kernel accounts to the process and its
 // children from start to exit (wait4's rusage, which has the kernel's own
 // workers for the process in it), less what the program takes to start and
-// stop with next to nothing to do.
+// stop with next to nothing to do. Of a server that goes on running it is what
+// the process's CPU clock advances by while a client runs.
 package process
 
 import (
@@ -21,6 +22,8 @@ type Command struct {
 	Args []string
 	// CPU is the one processor that it may run on, or -1 for all.
 	CPU int
+	// Env is added to this program's environment.
+	Env []string
 }
 
 // A Run is how a command went.
@@ -50,11 +53,15 @@ func (c Command) Run(ctx context.Context) (Run, error) {
 
 // command pins the program with taskset, which replaces itself by it.
 func (c Command) command(ctx context.Context) *exec.Cmd {
-	if c.CPU < 0 || !CanPin() {
-		return exec.CommandContext(ctx, c.Path, c.Args...)
+	path, args := c.Path, c.Args
+	if c.CPU >= 0 && CanPin() {
+		path, args = "taskset", append([]string{"-c", strconv.Itoa(c.CPU), c.Path}, c.Args...)
 	}
-	args := append([]string{"-c", strconv.Itoa(c.CPU), c.Path}, c.Args...)
-	return exec.CommandContext(ctx, "taskset", args...)
+	cmd := exec.CommandContext(ctx, path, args...)
+	if len(c.Env) > 0 {
+		cmd.Env = append(cmd.Environ(), c.Env...)
+	}
+	return cmd
 }
 
 // CanPin reports whether taskset is there to pin a program to a processor.

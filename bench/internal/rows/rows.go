@@ -15,19 +15,26 @@ import (
 
 // Config says what to compare and where.
 type Config struct {
-	Unio  string        // path of the unio command
-	Dir   string        // on the disk that is measured
-	Shm   string        // on a file system in memory
-	Size  int64         // of each file, bytes
-	Time  time.Duration // of each run
-	CPU   int           // to pin single-core contestants to, -1 for none
-	Quick bool          // depth 32 only
+	Unio string        // path of the unio command
+	Dir  string        // on the disk that is measured
+	Shm  string        // on a file system in memory
+	Size int64         // of each file, bytes
+	Time time.Duration // of each run
+	CPU  int           // to pin single-core contestants and remote clients to, -1 for none
+	// ServerCPU is what remote servers are pinned to, -1 for none.
+	ServerCPU int
+	// Congestion is the congestion control of remote contestants, on both
+	// sides; "" is the machine's.
+	Congestion string
+	Spin       bool // remote contestants poll, on both sides, and never sleep
+	Huge       bool // the bound of remote I/O has its memory in huge pages
+	Quick      bool // one depth only
 	// Groups are the groups wanted; none means all.
 	Groups []string
 }
 
 // Groups are the groups of rows, in their order.
-var Groups = []string{"disk", "warm", "shm", "goroutines", "mem", "allocs"}
+var Groups = []string{"disk", "warm", "shm", "goroutines", "mem", "allocs", "remote"}
 
 func (c Config) wants(group string) bool {
 	return len(c.Groups) == 0 || slices.Contains(c.Groups, group)
@@ -57,7 +64,7 @@ func Prepare(ctx context.Context, c Config) (*Set, error) {
 			return s, err
 		}
 	}
-	for _, add := range []func(context.Context, Config) error{s.addFiles, s.addMemory, s.addAllocations} {
+	for _, add := range []func(context.Context, Config) error{s.addFiles, s.addMemory, s.addAllocations, s.addRemote} {
 		if err := add(ctx, c); err != nil {
 			return s, err
 		}

@@ -9,10 +9,13 @@ import (
 
 	"github.com/unio-stack/unio/bench/internal/contest"
 	"github.com/unio-stack/unio/bench/internal/fio"
+	"github.com/unio-stack/unio/bench/internal/standin"
 )
 
+func TestMain(m *testing.M) { standin.TestMain(m) }
+
 func config(t *testing.T, groups ...string) Config {
-	return Config{Dir: t.TempDir(), Shm: t.TempDir(), Size: 1 << 20, Time: time.Second, CPU: -1, Quick: true, Groups: groups}
+	return Config{Dir: t.TempDir(), Shm: t.TempDir(), Size: 1 << 20, Time: time.Second, CPU: -1, ServerCPU: -1, Quick: true, Groups: groups}
 }
 
 // TestRowsInProcess runs the rows that need no other program once.

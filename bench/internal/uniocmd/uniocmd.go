@@ -1,4 +1,4 @@
-// Package uniocmd runs the command unio bench, as a script would.
+// Package uniocmd runs the commands unio bench and unio peer, as a script would.
 package uniocmd
 
 import (
