@@ -24,7 +24,7 @@ var layers = []layer{
 	{name: "provider", packages: []string{"provider/*"}, modules: []string{"golang.org/x/"}},
 	{name: "catalogue", packages: []string{"provider"}},
 	{name: "target", packages: []string{"target/..."}, siblings: true, modules: []string{"golang.org/x/"}},
-	{name: "suite", packages: []string{"uniotest/..."}, siblings: true, modules: []string{"*"}},
+	{name: "suite", packages: []string{"uniotest/...", "provider/rdma/kernelpeer"}, siblings: true, modules: []string{"*"}},
 	{name: "parts of commands", packages: []string{"internal/..."}, siblings: true, modules: []string{"*"}},
 	{name: "command", packages: []string{"cmd/...", "examples/..."}, modules: []string{"*"}},
 }

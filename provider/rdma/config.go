@@ -14,9 +14,9 @@ import (
 type CRC uint8
 
 const (
-	// CRCDefault asks for CRCs when dialing, and follows the peer when listening, as Linux siw expects it.
+	// CRCDefault asks for CRCs when dialing, and follows the peer when listening.
 	CRCDefault CRC = iota
-	// CRCRequired asks for CRCs on both sides. Linux siw as a client, unless it asks itself, does not accept that.
+	// CRCRequired asks for CRCs on both sides. Linux siw follows, unless it is told to refuse.
 	CRCRequired
 	// CRCOff never asks, and refuses a peer that does.
 	CRCOff

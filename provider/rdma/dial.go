@@ -74,6 +74,9 @@ func dialOnce(ctx context.Context, addr string, cfg *Config) (*queuePair, []byte
 	if err != nil {
 		return nil, nil, closing(err, tcp)
 	}
+	if a.peer == nil && a.settings.RTR != 0 {
+		time.Sleep(iwarp.FirstFPDUDelay) // nor may one come right behind the RTR
+	}
 	return q, a.data, nil
 }
 

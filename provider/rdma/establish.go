@@ -44,8 +44,12 @@ func (m *meeting) establish(a agreement, d *Domain) (*queuePair, error) {
 		q.page.ours, q.page.theirs = m.ours.control, p.control
 		fpdu = largeFPDU
 	}
-	q.own.credits.unlimited = a.peer == nil
-	config := iwarp.StreamConfig{MaxFPDU: fpdu, Extensions: a.peer != nil}
+	if q.own.credits.unlimited = a.peer == nil; q.own.credits.unlimited {
+		q.in.owed, q.in.largest = earlyMessages, earlySize
+	}
+	// A peer of ours may wait for our first FPDU, and an RTR is not always owed.
+	q.silence.probe = q.initiator && a.settings.RTR == 0 && a.peer != nil && q.peer.ORD > 0
+	config := iwarp.StreamConfig{MaxFPDU: fpdu, Extensions: a.peer != nil, Tolerant: a.peer == nil}
 	if m.service != nil {
 		q.served = &served{service: m.service, exposure: m.exposure}
 		config.Segments = true

@@ -20,6 +20,13 @@ type receives struct {
 	partial, parking bool
 }
 
+// A peer of other make may send as soon as it is connected, before the application has posted a Recv at all. So many
+// messages, of so many bytes, are kept until then; afterwards a message for which there is no Recv ends the connection.
+const (
+	earlyMessages = 8
+	earlySize     = 64 << 10
+)
+
 // A parked message waits for a Recv.
 type parked struct {
 	data  []byte
@@ -31,6 +38,9 @@ type parked struct {
 // post takes a Recv.
 func (q *queuePair) post(op *unio.Op) {
 	in := &q.in
+	if in.limit == 0 && q.own.credits.unlimited {
+		in.owed = 0
+	}
 	switch {
 	case in.parked.len() > in.posted.len(): // its message is here
 	case in.owed > 0:
@@ -162,7 +172,7 @@ func (q *queuePair) unpost(i int) {
 	}
 	switch {
 	case in.parked.len() > in.posted.len(): // its message is kept for another
-	case in.limit != in.told:
+	case in.limit != in.told && !q.own.credits.unlimited:
 		in.limit-- // the peer has not been told of it
 	default:
 		in.owed++

@@ -191,12 +191,20 @@ func (m *meeting) respond() (a agreement, err error) {
 	}
 	switch {
 	case no != nil:
+		m.linger()
 		return a, fmt.Errorf("%w: rejected: %w", unio.ErrAccess, no)
 	case o.Err != nil:
 		return a, o.Err
 	}
 	a.settings = r.Settings()
 	return a, nil
+}
+
+// linger waits until the peer has closed the connection, for a while: Linux siw does not show its application the private
+// data of a Reply that a FIN is right behind.
+func (m *meeting) linger() {
+	_ = m.tcp.SetReadDeadline(time.Now().Add(farewellTime))
+	_, _ = io.Copy(io.Discard, io.LimitReader(m.conn, 1<<16)) // however it ends, the connection is closed next
 }
 
 // decide asks the application, and returns the whole of the private data for the Reply.
