@@ -22,6 +22,8 @@ type Batch struct {
 	vec    [][]byte // pieces in order
 	size   int      // octets in all pieces
 	copies int      // payload of an FPDU up to this size is copied into arena
+	spare  []byte   // the caller's memory for payload that is volatile
+	copied int      // octets of spare taken
 }
 
 // NewBatch makes a batch over the caller's memory: arena takes 27 octets per FPDU (more where payload is copied), and
@@ -39,11 +41,15 @@ func NewBatch(arena []byte, vec [][]byte) (*Batch, error) {
 // such an FPDU names it all the same.
 func (b *Batch) SetCopyLimit(n int) { b.copies = n }
 
+// SetSpare gives the batch memory for payload that is [Payload.Volatile]: at least as much as an FPDU has. It belongs to the
+// batch until the next Reset, or an Advance over all that is there.
+func (b *Batch) SetSpare(memory []byte) { b.spare = memory }
+
 // Reset empties the batch, and drops what it refers to. Payload named before is no longer in use. An Advance over all that
 // was there does the same.
 func (b *Batch) Reset() {
 	clear(b.vec)
-	b.vec, b.used, b.open, b.size = b.vec[:0], 0, 0, 0
+	b.vec, b.used, b.open, b.size, b.copied = b.vec[:0], 0, 0, 0, 0
 }
 
 // Size returns how many octets are to be written.
@@ -79,7 +85,7 @@ func (b *Batch) Advance(n int) {
 	clear(b.vec[left:])
 	b.vec = b.vec[:left]
 	if left == 0 {
-		b.used, b.open = 0, 0
+		b.used, b.open, b.copied = 0, 0, 0
 		return
 	}
 	b.vec[0] = b.vec[0][n:]
@@ -95,7 +101,7 @@ func (b *Batch) seal() {
 
 // admit says how many of the next n octets of c the batch can take in one FPDU with a header of head octets, and whether
 // they would be copied. ok is false if the batch must be written first.
-func (b *Batch) admit(head, n int, c cursor) (octets int, copied, ok bool) {
+func (b *Batch) admit(head, n int, c cursor, volatile bool) (octets int, copied, ok bool) {
 	room := len(b.arena) - b.used - head - trailerSize
 	free := cap(b.vec) - len(b.vec) - 1 // one piece for the last trailer
 	switch {
@@ -104,6 +110,9 @@ func (b *Batch) admit(head, n int, c cursor) (octets int, copied, ok bool) {
 	case n <= b.copies && n <= room:
 		return n, true, true
 	case n <= b.copies && !b.Empty():
+		return 0, false, false
+	}
+	if volatile && n > len(b.spare)-b.copied {
 		return 0, false, false
 	}
 	octets, _ = c.within(n, free-1) // one piece for what the arena holds before the payload
@@ -121,7 +130,7 @@ func (b *Batch) take(n int) []byte {
 }
 
 // addNamed puts n octets of c behind the header that begins at start, and returns the CRC of both.
-func (b *Batch) addNamed(start, n int, c *cursor, crc bool) uint32 {
+func (b *Batch) addNamed(start, n int, c *cursor, crc, volatile bool) uint32 {
 	var s uint32
 	if crc {
 		s = sum(0, b.arena[start:b.used])
@@ -132,6 +141,9 @@ func (b *Batch) addNamed(start, n int, c *cursor, crc bool) uint32 {
 	for n > 0 {
 		piece := c.next(n)
 		n -= len(piece)
+		if volatile {
+			piece = b.hold(piece)
+		}
 		b.size += len(piece)
 		b.vec = append(b.vec, piece)
 		if crc {
@@ -139,6 +151,13 @@ func (b *Batch) addNamed(start, n int, c *cursor, crc bool) uint32 {
 		}
 	}
 	return s
+}
+
+// hold copies a piece to the spare memory, which has room for it.
+func (b *Batch) hold(piece []byte) []byte {
+	held := b.spare[b.copied : b.copied+len(piece) : b.copied+len(piece)]
+	b.copied += copy(held, piece)
+	return held
 }
 
 // addCopy does the same with a copy of the octets.

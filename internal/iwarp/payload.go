@@ -8,6 +8,9 @@ import "math"
 type Payload struct {
 	Data []byte
 	Vec  [][]byte
+	// Volatile says that others may change the octets meanwhile, so that they are copied once before a CRC is computed.
+	// It takes a Batch with Copies.
+	Volatile bool
 }
 
 // size is the payload's length in octets; ok is false if it exceeds that of a message (RFC 5041 section 5.2).

@@ -22,6 +22,7 @@ type outgoing struct {
 	body     [maxBody]byte
 	bodySize int
 	data     cursor
+	volatile bool // others may change it before it is written
 	left     uint32 // octets of data that are not in an FPDU yet
 }
 
@@ -87,7 +88,7 @@ func (s *Sender) begin() error {
 
 // carry sets the payload, of n octets.
 func (s *Sender) carry(p Payload, n uint32) {
-	s.msg.bodySize, s.msg.data, s.msg.left = 0, newCursor(p), n
+	s.msg.bodySize, s.msg.data, s.msg.left, s.msg.volatile = 0, newCursor(p), n, p.Volatile && s.crc
 }
 
 func (s *Sender) tagged(op Opcode, stag uint32, to uint64) {
@@ -103,7 +104,7 @@ func (s *Sender) untagged(op Opcode, queue uint32) {
 
 // control sets up a message that has a body of size octets and no payload; the caller writes the body.
 func (s *Sender) control(op Opcode, queue uint32, size int) {
-	s.msg.data, s.msg.left, s.msg.bodySize = cursor{}, 0, size
+	s.msg.data, s.msg.left, s.msg.bodySize, s.msg.volatile = cursor{}, 0, size, false
 	s.untagged(op, queue)
 }
 
@@ -127,7 +128,7 @@ func (s *Sender) cut(b *Batch) bool {
 	}
 	size += m.bodySize
 	want := int(min(uint64(m.left), uint64(s.mulpdu-size)))
-	n, copied, ok := b.admit(lengthSize+size, want, m.data)
+	n, copied, ok := b.admit(lengthSize+size, want, m.data, m.volatile)
 	if !ok {
 		return false
 	}
@@ -138,7 +139,7 @@ func (s *Sender) cut(b *Batch) bool {
 	if copied {
 		crc = b.addCopy(start, n, &m.data, s.crc)
 	} else {
-		crc = b.addNamed(start, n, &m.data, s.crc)
+		crc = b.addNamed(start, n, &m.data, s.crc, m.volatile)
 	}
 	b.addTrailer(size+n, crc, s.crc)
 	m.advance(uint32(n))
@@ -177,7 +178,7 @@ func (s *Sender) Abandon() {
 		for len(left) < int(m.left) {
 			left = append(left, m.data.next(int(m.left)-len(left))...)
 		}
-		m.data = cursor{head: left}
+		m.data, m.volatile = cursor{head: left}, false
 	}
 }
 

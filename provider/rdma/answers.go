@@ -138,7 +138,7 @@ func (q *queuePair) beginAnswer() bool {
 		return false
 	}
 	a := q.answers.front()
-	payload := iwarp.Payload{Data: a.memory}
+	payload := iwarp.Payload{Data: a.memory, Volatile: a.memory != nil}
 	if q.served != nil {
 		if !q.answerable(a) {
 			return false

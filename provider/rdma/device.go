@@ -44,8 +44,11 @@ func (d *device) NewQueue(unio.QueueConfig) (unio.Queue, error) {
 	q := d.first
 	d.first = nil
 	d.mu.Unlock()
-	if q != nil {
+	if q != nil && (d.again == nil || !q.failed()) {
 		return q, nil
+	}
+	if q != nil {
+		_ = q.Close() // it has ended
 	}
 	if d.again == nil {
 		return nil, fmt.Errorf("%w: a connection that was accepted has one channel", unio.ErrUnsupported)

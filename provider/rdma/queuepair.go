@@ -79,6 +79,7 @@ func (q *queuePair) Submit(ops []*unio.Op) {
 		q.accept(op)
 	}
 	q.transmit()
+	q.goOn()
 	q.harvest()
 	q.release()
 }
@@ -101,6 +102,13 @@ func (q *queuePair) Reap() {
 	q.progress()
 	q.harvest()
 	q.release()
+}
+
+// failed reports whether the connection has ended.
+func (q *queuePair) failed() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.failure != nil
 }
 
 // progress reads what has come, acts on it, and writes what is due. It reports whether anything came.

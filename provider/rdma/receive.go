@@ -59,7 +59,7 @@ func (q *queuePair) receive() (came bool) {
 // place returns where the next octets go if they are payload of which the beginning has come; otherwise nil.
 func (q *queuePair) place() []byte {
 	_, e := q.receiver().Step(nil)
-	if e.Kind != iwarp.EventPlace {
+	if e.Kind != iwarp.EventPlace || q.peer.CRC && q.isExposed(e) {
 		return nil
 	}
 	p, _, ok := q.destination(e)
@@ -67,6 +67,11 @@ func (q *queuePair) place() []byte {
 		return nil // refused when it is taken; or so scattered that reading once and copying is cheaper
 	}
 	return p
+}
+
+// isExposed reports whether payload goes to memory that others may change before its CRC has been checked there.
+func (q *queuePair) isExposed(e *iwarp.Event) bool {
+	return e.Segment.Opcode == iwarp.OpWrite && (q.served == nil || q.served.exposure.memory != nil)
 }
 
 // take acts on octets that have come.

@@ -17,6 +17,9 @@ func (q *queuePair) fill() bool {
 		}
 		q.out = q.domain.scratch.outbox()
 	}
+	if q.peer.CRC && q.peer.IRD > 0 {
+		q.out.provide()
+	}
 	b := q.out.batch
 	for b.Size() < maxBatch {
 		if !q.sender().Active() && !q.begin() {

@@ -18,6 +18,8 @@ type transport interface {
 	buffered() bool
 	// descriptor is what to wait on.
 	descriptor() int
+	// taken is how many octets the peer's TCP has acknowledged, and whether more are on their way.
+	taken() (octets uint64, more bool)
 	// segment is the size of the largest FPDU that fits a TCP segment, 0 if unknown.
 	segment() int
 	// finish says that nothing more will be written.
@@ -52,6 +54,19 @@ type outbox struct {
 	gather
 	arena [arenaSize]byte
 	vec   [maxPieces][]byte
+	spare []byte // see provide; nil until it is needed
+}
+
+// spareSize is how many octets of exposed memory are copied before they are written, with CRCs: others may change them
+// between the CRC and the write.
+const spareSize = 256 << 10
+
+// provide makes sure that there is memory for that.
+func (o *outbox) provide() {
+	if o.spare == nil {
+		o.spare = make([]byte, spareSize)
+		o.batch.SetSpare(o.spare)
+	}
 }
 
 func newOutbox() *outbox {
