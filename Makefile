@@ -58,11 +58,11 @@ unit:
 	@CGO_ENABLED=1 go run -C tools ./testrun \
 		"race .. -race ./..." "plain .. ./..." "bench ../bench ./..." "tools . ./..."
 
-## test-kernel: provider/rdma against Linux's own iWARP, in an emulated guest (Debian 12 on amd64; a minute or two)
+## test-kernel: provider/rdma and target against Linux's own iWARP, in an emulated guest (Debian 12 on amd64; a minute or two)
 test-kernel: setup-kernel
 	@provider/rdma/kernelpeer/build
-	@go vet -tags kernel ./provider/rdma/...
-	@go run -C tools ./testrun "kernel .. -tags kernel -run TestKernel ./provider/rdma/..."
+	@go vet -tags kernel ./provider/rdma/... ./target
+	@go run -C tools ./testrun "kernel .. -tags kernel -run TestKernel ./provider/rdma/... ./target"
 
 ## check-clean: generate, fix and tidy change nothing
 check-clean:

@@ -17,6 +17,7 @@ func (q *queuePair) Cancel(op *unio.Op) {
 		q.end(op, 0, unio.ErrCanceled)
 	}
 	q.transmit()
+	q.goOn()
 	q.harvest()
 }
 
@@ -33,8 +34,8 @@ func (q *queuePair) withdraw(op *unio.Op) bool {
 	case unio.OpSend, unio.OpImmediate:
 		return q.withdrawWork(op) || q.withdrawCurrent(op) || q.withdrawLeaving(op)
 	case unio.OpWrite:
-		if q.withdrawWork(op) || q.withdrawLeaving(op) {
-			return true
+		if q.withdrawWork(op) || q.withdrawLeaving(op) || q.peer.ORD == 0 && q.withdrawCurrent(op) {
+			return true // without Reads nothing says what becomes of it
 		}
 		q.hastenWrite(op)
 		return false
@@ -155,19 +156,26 @@ const cancelTime = time.Second
 // expect ends the connection unless the peer has placed so many of the Writes, and answered so many of the requests, that
 // are under way, within cancelTime.
 func (q *queuePair) expect(writes, responses uint32) {
-	if q.own.expecting {
-		return
+	o := &q.own
+	placed := o.placed + writes
+	answered := o.begun - uint32(o.awaited.len()) + responses
+	if o.expecting > 0 && int32(placed-o.expectPlaced) <= 0 && int32(answered-o.expectAnswered) <= 0 {
+		return // in somebody else's time
 	}
-	q.own.expecting = true
-	placed := q.own.placed + writes
-	answered := q.own.begun - uint32(q.own.awaited.len()) + responses
+	if o.expecting == 0 || int32(placed-o.expectPlaced) > 0 {
+		o.expectPlaced = placed
+	}
+	if o.expecting == 0 || int32(answered-o.expectAnswered) > 0 {
+		o.expectAnswered = answered
+	}
+	o.expecting++
 	time.AfterFunc(cancelTime, func() { q.expected(placed, answered) })
 }
 
 func (q *queuePair) expected(placed, answered uint32) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.own.expecting = false
+	q.own.expecting--
 	behind := int32(q.own.placed-placed) < 0 || int32(q.own.begun-uint32(q.own.awaited.len())-answered) < 0
 	if q.failure == nil && behind {
 		q.failStalled()
@@ -180,4 +188,5 @@ func (q *queuePair) failStalled() {
 		layer: Layer, cause: fmt.Errorf("%w: %w", unio.ErrDisconnected, unio.ErrTimeout),
 		detail: fmt.Sprintf("the peer has not answered a cancelled request for %v", cancelTime),
 	})
+	q.bury() // it would not hear a farewell
 }

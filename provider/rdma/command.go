@@ -79,7 +79,7 @@ func (q *queuePair) toCapsule(at, n int) ([]byte, iwarp.Refusal, bool) {
 
 // commanded carries out a command of the peer's.
 func (q *queuePair) commanded(n int) {
-	if q.in.arrived == q.in.limit {
+	if q.in.arrived == q.in.told { // what waits to be told does not count: the peer may never listen
 		q.refuse(iwarp.RefuseNoBuffer)
 		return
 	}

@@ -36,6 +36,8 @@ func (f *failure) of(op *unio.Op, q *queuePair) error {
 		e.Err = f.cause
 	case !errors.Is(f.cause, unio.ErrDisconnected):
 		e.Detail = f.cause.Error() + ": " + f.detail
+	default:
+		e.Err = f.cause // which may say more
 	}
 	return e
 }

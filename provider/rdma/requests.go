@@ -22,7 +22,9 @@ type requests struct {
 	begun     uint32         // how many of those there were; the next one's ID
 	ahead     uint32         // requests before the first of them: an RTR
 	credits   credits        // for Sends
-	expecting bool           // see expect
+	expecting int            // timers of expect that run
+	// expectPlaced and expectAnswered are the furthest that they wait for.
+	expectPlaced, expectAnswered uint32
 }
 
 // awaited is a Read or atomic that waits for its response.

@@ -123,7 +123,7 @@ func (q *queuePair) wrote(last bool) {
 	}
 	s.began = number
 	if g.drop != nil {
-		s.statuses.push(status{subject: number, code: codeOf(g.drop), bad: badByte(g.drop)})
+		q.writeFailed(number, g.drop)
 		g.drop = nil
 	}
 	if n := s.writes.len(); n > 0 && s.writes.at(n-1).number == number {
@@ -145,10 +145,19 @@ func (q *queuePair) segmentDone(io *IO) {
 	s := q.served
 	s.writes.at(int(io.number-s.writes.front().number)).left--
 	if io.Err != nil {
-		s.statuses.push(status{subject: io.number, code: codeOf(io.Err), bad: badByte(io.Err)})
+		q.writeFailed(io.number, io.Err)
 	}
 	for s.writes.len() > 0 && s.writes.front().whole && s.writes.front().left == 0 {
 		s.writes.pop()
+	}
+}
+
+// writeFailed notes what the peer is to be told of a Write. It may not listen, so there is no more of that than a channel has
+// requests.
+func (q *queuePair) writeFailed(number uint32, err error) {
+	q.served.statuses.push(status{subject: number, code: codeOf(err), bad: badByte(err)})
+	if q.served.statuses.len() > maxDepth {
+		q.reject(iwarp.CauseCatastrophicStream)
 	}
 }
 

@@ -140,6 +140,9 @@ func TestConformanceServed(t *testing.T) {
 		{"late", func() *ram { return &ram{late: true} }},
 		{"little memory", func() *ram { return &ram{late: true, limit: 1200 << 10} }},
 	} {
+		if racing && c.name != "late" {
+			continue // the one with most going on at a time; all of them run without the detector
+		}
 		t.Run(c.name, func(t *testing.T) {
 			uniotest.Run(t, uniotest.Config{Open: func(t testing.TB) *unio.Device {
 				r := c.ram()

@@ -11,8 +11,9 @@ import (
 // no octets, which any peer gives; if that does not come either, it is dead. The time between two pulses is a fifth of what
 // the connection may be dead without being found out.
 type silence struct {
-	heard  bool // something has come since the last pulse
-	spoken bool // something has come at all
+	heard  bool   // something has come since the last pulse
+	spoken bool   // something has come at all
+	taken  uint64 // octets that its TCP had taken at the last pulse
 	pulses int
 	probe  bool // the peer is to be asked
 	timer  *time.Timer
@@ -37,6 +38,16 @@ func (s *silence) stop() {
 	}
 }
 
+// taking reports whether the peer is taking what is on its way to it, which may be so long that it has nothing to say meanwhile.
+// What it has taken whole does not count: its TCP does that although nobody may be there any more.
+func (q *queuePair) taking() bool {
+	s := &q.silence
+	before := s.taken
+	var more bool
+	s.taken, more = q.wire.taken()
+	return more && s.taken != before
+}
+
 // pulse looks whether the peer has been heard.
 func (q *queuePair) pulse() {
 	q.mu.Lock()
@@ -46,7 +57,7 @@ func (q *queuePair) pulse() {
 	}
 	s := &q.silence
 	s.timer.Reset(q.alive / pulsesPerAlive)
-	if s.heard || !s.spoken && !q.initiator { // a responder may not ask before the peer's first FPDU
+	if q.taking() || s.heard || !s.spoken && !q.initiator { // a responder may not ask before the peer's first FPDU
 		s.spoken = s.spoken || s.heard
 		s.heard, s.pulses = false, 0
 		return
@@ -56,10 +67,13 @@ func (q *queuePair) pulse() {
 	case pulsesUntilProbe:
 		s.probe = true
 		q.progress()
+		q.goOn()
+		q.rouse()
 	case pulsesUntilDead:
 		q.fail(&failure{
 			layer: Layer, cause: fmt.Errorf("%w: %w", unio.ErrDisconnected, unio.ErrTimeout),
 			detail: fmt.Sprintf("the peer has not answered for %v", q.alive),
 		})
+		q.bury() // it would not hear a farewell
 	}
 }

@@ -71,6 +71,15 @@ func (s *socket) segment() int {
 	return n
 }
 
+// taken returns what TCP knows of the other end.
+func (s *socket) taken() (octets uint64, more bool) {
+	i, err := unix.GetsockoptTCPInfo(s.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return 0, false
+	}
+	return i.Bytes_acked, i.Unacked > 0 || i.Notsent_bytes > 0
+}
+
 func (s *socket) descriptor() int { return s.fd }
 func (s *socket) buffered() bool  { return false }
 

@@ -26,6 +26,7 @@ func (*socket) write(*outbox) (int, error)    { return 0, unio.ErrUnsupported }
 func (*socket) push([]byte) (int, error)      { return 0, unio.ErrUnsupported }
 func (*socket) flush() (bool, error)          { return true, nil }
 func (*socket) buffered() bool                { return false }
+func (*socket) taken() (uint64, bool)         { return 0, false }
 func (*socket) descriptor() int               { return -1 }
 func (*socket) segment() int                  { return 0 }
 func (*socket) finish()                       {}

@@ -2,6 +2,7 @@ package rdma
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"time"
 )
@@ -14,6 +15,7 @@ type secured struct {
 	conn   *tls.Conn
 	pipe   *pipe
 	record []byte // gathers pieces; nil until the first write
+	broken bool   // conn reads no more, for good
 }
 
 // secure starts TLS on tcp, whose handshake is to be done with conn.
@@ -37,14 +39,27 @@ type pipe struct {
 	net.Conn         // until wire is set
 	wire     *socket // nil during the handshake
 	out      []byte  // encrypted octets that the socket has not taken
+	reads    int     // of wire, since it or pipeTurns said that nothing has come
 }
+
+// pipeTurns bounds how often one connection's socket is read before others have their turn: TLS is read until it has nothing more.
+const pipeTurns = 64
 
 // Read implements net.Conn.
 func (p *pipe) Read(b []byte) (int, error) {
 	if p.wire == nil {
 		return p.Conn.Read(b)
 	}
-	return p.wire.read(nil, b)
+	if p.reads == pipeTurns {
+		p.reads = 0
+		return 0, errAgain
+	}
+	p.reads++
+	n, err := p.wire.read(nil, b)
+	if err != nil {
+		p.reads = 0
+	}
+	return n, err
 }
 
 // Write implements net.Conn. Without the deadlines it takes everything: a write that TLS has begun cannot be taken back.
@@ -64,11 +79,17 @@ func (p *pipe) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-func (s *secured) read(head, tail []byte) (int, error) {
-	if len(head) > 0 {
-		return s.conn.Read(head)
+func (s *secured) read(head, tail []byte) (n int, err error) {
+	switch {
+	case s.broken: // what still comes is of no use, but for its end
+		return s.pipe.wire.read(nil, tail)
+	case len(head) > 0:
+		n, err = s.conn.Read(head)
+	default:
+		n, err = s.conn.Read(tail)
 	}
-	return s.conn.Read(tail)
+	s.broken = err != nil && !errors.Is(err, errAgain)
+	return n, err
 }
 
 // write encrypts a record's worth at a time, as long as the socket takes what was encrypted before.
@@ -130,7 +151,8 @@ func (s *secured) finish() {
 	s.pipe.wire.finish()
 }
 
-func (s *secured) buffered() bool  { return true } // until read says errAgain
-func (s *secured) descriptor() int { return s.pipe.wire.descriptor() }
-func (s *secured) segment() int    { return s.pipe.wire.segment() }
-func (s *secured) close() error    { return s.pipe.wire.close() }
+func (s *secured) buffered() bool        { return true } // until read says errAgain
+func (s *secured) descriptor() int       { return s.pipe.wire.descriptor() }
+func (s *secured) taken() (uint64, bool) { return s.pipe.wire.taken() }
+func (s *secured) segment() int          { return s.pipe.wire.segment() }
+func (s *secured) close() error          { return s.pipe.wire.close() }

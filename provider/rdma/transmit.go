@@ -48,6 +48,7 @@ func (q *queuePair) flush() bool {
 		n, err := q.wire.write(q.out)
 		q.counts.Syscalls++
 		if err != nil {
+			q.receive() // the peer may have said why
 			q.fail(q.lost(err))
 			return false
 		}

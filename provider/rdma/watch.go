@@ -51,6 +51,13 @@ func (q *queuePair) attend() {
 	w.by.arm(q.wire.descriptor(), w.id, w.writes)
 }
 
+// goOn makes sure that what the socket has not taken goes on, although nobody may poll. q.mu is held.
+func (q *queuePair) goOn() {
+	if !q.watch.polled && q.blocked() {
+		q.attend()
+	}
+}
+
 // wantsRoom reports whether something waits for the socket to take more.
 func (q *queuePair) wantsRoom() bool {
 	if q.failure != nil {

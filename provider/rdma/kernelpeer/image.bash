@@ -9,7 +9,7 @@ say() { printf 'kernel peer: %s\n' "$*" >&2; }
 
 # One hash over all that goes into the image. What run adds at each start is not in it.
 inputs_hash() {
-	(cd -- "$here" && cat build image.bash siw-parameters guest/kpverbs.c) | sha256sum | cut -d' ' -f1
+	(cd -- "$here" && cat build image.bash siw-parameters guest/kpverbs.c ../../../docs/verbs-client.c) | sha256sum | cut -d' ' -f1
 }
 
 image_is_fresh() {
