@@ -22,7 +22,7 @@ type channelRunner struct {
 
 // openChannels opens the device behind url, its region, and channels with one
 // place for each of their slots.
-func openChannels(ctx context.Context, url string, channels, slots int) (_ runner, err error) {
+func openChannels(ctx context.Context, url string, channels, slots int) (_ *channelRunner, err error) {
 	c := &channelRunner{}
 	defer func() {
 		if err != nil {
@@ -58,16 +58,22 @@ func (c *channelRunner) pass(ctx context.Context, p plan, l *ledger, h *latency.
 		wg.Go(func() { errs[i] = ln.pass(ctx, p, l, &own[i]) })
 	}
 	wg.Wait()
-	for i := range own {
-		if h != nil {
-			h.Add(&own[i])
-		}
-	}
+	addAll(h, own)
 	return errors.Join(errs...)
 }
 
+// flush does nothing on a device that has nothing to flush: a peer's memory.
 func (c *channelRunner) flush(ctx context.Context) error {
+	if !c.offers(unio.OpFlush) {
+		return nil
+	}
 	return c.lanes[0].ch.Do(ctx, unio.Request{Op: unio.OpFlush, Region: c.reg})
+}
+
+// offers reports whether the device has the operation.
+func (c *channelRunner) offers(op unio.Opcode) bool {
+	i := c.dev.Info()
+	return (i.Native | i.Provided).Has(op)
 }
 
 func (c *channelRunner) syscalls() int64 { return c.dev.Stats().Syscalls }
@@ -161,11 +167,15 @@ func (ln *lane) next(p plan, l *ledger, i int, now time.Time) {
 // finish checks a job that has ended.
 func (ln *lane) finish(d unio.Completion, l *ledger, h *latency.Histogram, now time.Time) error {
 	f := &ln.jobs[d.ID]
+	if l.disrupted(d.Err) {
+		return nil
+	}
 	if d.Err != nil {
 		return d.Err
 	}
 	h.Record(now.Sub(f.posted).Nanoseconds())
 	if f.write {
+		l.written(f.job)
 		return nil
 	}
 	return l.check(f.job, f.buf)

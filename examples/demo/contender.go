@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/unio-stack/unio"
 	"github.com/unio-stack/unio/internal/latency"
 )
 
@@ -18,48 +17,22 @@ import (
 type runner interface {
 	pass(ctx context.Context, p plan, l *ledger, h *latency.Histogram) error
 	flush(ctx context.Context) error
-	syscalls() int64 // made by jobs so far
+	syscalls() int64 // made by jobs so far, in this process
 	Close() error
 }
 
 // A contender is one way to the bytes.
 type contender struct {
 	name     string
-	group    string // contenders of one group do the same thing to the same medium
+	where    string // URL, path or address
 	baseline bool   // what the others of its group are compared with
 	slots    int    // jobs in flight
 	open     func(ctx context.Context) (runner, error)
-	// path of the file, "" if nothing is left to look at after closing.
-	path string
-}
-
-// contenders are two groups. A disk is given many requests at a time, by one
-// goroutine through one channel, or by as many goroutines as requests. Memory
-// is as fast as the processor, so there each core has one request at a time.
-func contenders(path string, o options) []contender {
-	size, cores := o.size+checkArea, runtime.GOMAXPROCS(0)
-	disk := contender{group: "disk", slots: o.depth, path: path}
-	memory := contender{group: "memory", slots: cores, path: path}
-	goroutines := func(c contender, name string, direct bool) contender {
-		c.name, c.baseline = name, true
-		c.open = func(context.Context) (runner, error) { return openGoroutines(path, size, c.slots, direct) }
-		return c
-	}
-	channels := func(c contender, name string, n int, url string) contender {
-		c.name = name
-		c.open = func(ctx context.Context) (runner, error) { return openChannels(ctx, url, n, c.slots) }
-		return c
-	}
-	dram := channels(memory, "unio mem: DRAM", cores, fmt.Sprintf("mem:?size=%d", size))
-	dram.path = ""
-	return []contender{
-		goroutines(disk, "os.File, O_DIRECT", true),
-		channels(disk, "unio file: io_uring", 1, fmt.Sprintf("file://%s?size=%d&create=1&engine=io_uring", path, size)),
-		channels(disk, "unio file: posix", 1, fmt.Sprintf("file://%s?size=%d&create=1&engine=posix", path, size)),
-		goroutines(memory, "os.File, page cache", false),
-		channels(memory, "unio dax: mapped file", cores, fmt.Sprintf("dax://%s?size=%d&create=1", path, size)),
-		dram,
-	}
+	server   *process // that does the work, nil if it is done here
+	optional bool     // not every system has it
+	stays    bool     // the bytes are still there after Close
+	path     string   // of the file they are in, "" if they are in none
+	echo     bool     // nothing is kept: jobs are messages that come back
 }
 
 // A row is what a contender achieved.
@@ -69,33 +42,46 @@ type row struct {
 	err     error  // the first check that failed
 	jobs    int64
 	elapsed time.Duration
-	cpu     time.Duration
+	here    time.Duration // CPU time of this process
+	there   time.Duration // CPU time of the server
 	calls   int64
 	latency *latency.Histogram
 	checks  []string // that passed, beyond the workload's own
 }
 
-// turn runs the whole story on one contender: fill, measure, check, flush,
-// and read everything again, after reopening where that means something.
+// fillTime bounds how long a contender fills its medium. What it has not
+// written by then, it leaves alone.
+const fillTime = 1500 * time.Millisecond
+
+// turn gives the contender its turn, and says so.
 func (c contender) turn(ctx context.Context, o options, out io.Writer) row {
-	fmt.Fprintf(out, "\n%s\n", c.name)
+	fmt.Fprintf(out, "  %-26s %s\n", c.name, c.where)
 	r := row{contender: c, latency: new(latency.Histogram)}
 	run, err := c.open(ctx)
-	if errors.Is(err, unio.ErrUnsupported) || errors.Is(err, errors.ErrUnsupported) {
+	if (c.optional || runtime.GOOS != "linux") && errors.Is(err, errors.ErrUnsupported) {
 		r.skipped = err.Error()
-		fmt.Fprintf(out, "  not available here: %v\n", err)
+		fmt.Fprintf(out, "      not available here: %v\n", err)
 		return r
 	}
-	if err == nil {
-		r.err = c.story(ctx, run, o, &r)
-	} else {
+	switch {
+	case err != nil:
 		r.err = err
+	case c.echo:
+		r.err = c.exchange(ctx, run, o, &r)
+	default:
+		r.err = c.story(ctx, run, o, &r)
+	}
+	if ctx.Err() != nil {
+		return r // the demo is to end
+	}
+	if r.err != nil && c.server != nil {
+		r.err = c.server.explain(r.err)
 	}
 	if r.err != nil {
-		fmt.Fprintf(out, "  FAILED: %v\n", r.err)
+		fmt.Fprintf(out, "      FAILED: %v\n", r.err)
 		return r
 	}
-	fmt.Fprintf(out, "  %d jobs verified", r.jobs)
+	fmt.Fprintf(out, "      %s verified", count(float64(r.jobs)))
 	for _, check := range r.checks {
 		fmt.Fprintf(out, "; %s", check)
 	}
@@ -103,39 +89,60 @@ func (c contender) turn(ctx context.Context, o options, out io.Writer) row {
 	return r
 }
 
-// story is what turn does between opening and closing.
+// story is fill, measure, check, flush, and read everything again, after
+// reopening where that means something.
 func (c contender) story(ctx context.Context, run runner, o options, r *row) (err error) {
 	defer func() { err = errors.Join(err, run.Close()) }()
 	l := newLedger(o.size, c.slots)
-	if err := run.pass(ctx, l.fill(), l, nil); err != nil {
-		return fmt.Errorf("fill: %w", err)
+	if err := fill(ctx, run, l); err != nil {
+		return err
 	}
-	if err := measure(ctx, run, l, o, r); err != nil {
+	if filled := l.blocks * blockSize; filled < o.size/2 {
+		r.checks = append(r.checks, fmt.Sprintf("only %d MiB, filling more takes too long", filled>>20))
+	}
+	if err := measure(ctx, run, l, someWrites, o, r); err != nil {
 		return fmt.Errorf("random reads and writes: %w", err)
 	}
 	if ch, ok := run.(*channelRunner); ok {
-		if r.checks, err = ch.checkPromises(ctx, o.size); err != nil {
+		held, err := ch.checkPromises(ctx, o.size)
+		if err != nil {
 			return err
 		}
+		r.checks = append(r.checks, held...)
 	}
 	if err := run.flush(ctx); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
-	if c.path == "" {
+	if !c.stays {
 		return run.pass(ctx, l.sweep(), l, nil)
 	}
 	if err := run.Close(); err != nil {
 		return err
 	}
-	if o.corrupt {
-		if err := flipByte(c.path, o.size/2); err != nil {
+	if o.corrupt && c.path != "" {
+		if err := flipByte(c.path, l.blocks*blockSize/2); err != nil {
 			return err
 		}
 	}
 	if err := c.reread(ctx, l); err != nil {
 		return fmt.Errorf("after reopening: %w", err)
 	}
-	r.checks = append(r.checks, "all there after flush and reopen")
+	r.checks = append(r.checks, "all found after reopening")
+	return nil
+}
+
+// exchange sends messages, and checks that they come back.
+func (c contender) exchange(ctx context.Context, run runner, o options, r *row) (err error) {
+	defer func() { err = errors.Join(err, run.Close()) }()
+	return measure(ctx, run, newLedger(o.size, c.slots), allWrites, o, r)
+}
+
+func fill(ctx context.Context, run runner, l *ledger) error {
+	p, end := l.fill(fillTime)
+	if err := run.pass(ctx, p, l, nil); err != nil {
+		return fmt.Errorf("fill: %w", err)
+	}
+	end()
 	return nil
 }
 
@@ -149,14 +156,23 @@ func (c contender) reread(ctx context.Context, l *ledger) (err error) {
 	return again.pass(ctx, l.sweep(), l, nil)
 }
 
-// measure runs the mixed workload for o.time and notes its cost.
-func measure(ctx context.Context, run runner, l *ledger, o options, r *row) error {
-	p, stop := l.mix(o.time)
+// measure runs a mix for o.time and notes its cost.
+func measure(ctx context.Context, run runner, l *ledger, writes uint64, o options, r *row) error {
+	p, stop := l.mix(o.time, writes)
 	defer stop()
-	calls, cpu, began := run.syscalls(), cpuTime(), time.Now()
+	there := func() time.Duration {
+		if r.server == nil {
+			return 0
+		}
+		return r.server.cpu()
+	}
+	calls, before, beforeThere, began := run.syscalls(), cpuTime(), there(), time.Now()
 	err := run.pass(ctx, p, l, r.latency)
-	r.elapsed, r.cpu, r.calls = time.Since(began), cpuTime()-cpu, run.syscalls()-calls
-	r.jobs = r.latency.Count()
+	r.elapsed, r.here, r.there = time.Since(began), cpuTime()-before, there()-beforeThere
+	r.jobs, r.calls = r.latency.Count(), run.syscalls()-calls
+	if err == nil && r.jobs == 0 {
+		err = fmt.Errorf("nothing has ended within %v", o.time)
+	}
 	return err
 }
 

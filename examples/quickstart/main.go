@@ -26,7 +26,7 @@ func main() {
 }
 
 func run(ctx context.Context, url string, out io.Writer) {
-	dev, err := provider.Open(ctx, url) // "file:///tmp/disk.img?size=1GiB&create=1", "mem:?size=64MiB", …
+	dev, err := provider.Open(ctx, url) // "file:///tmp/disk.img?size=1GiB&create=1", "rdma://host:7471/disk", "mem:?size=64MiB", …
 	check(err)
 	reg, err := dev.Attach(ctx, "", unio.ReadWrite)
 	check(err)
