@@ -1,0 +1,43 @@
+package target
+
+import (
+	"net"
+
+	"github.com/unio-stack/unio"
+	"github.com/unio-stack/unio/provider/rdma"
+)
+
+// A session is a connection's use of an export: the [rdma.Store] that it is given.
+type session struct {
+	borrower               // Borrow and Return
+	export   *export       // immutable
+	service  *rdma.Service // immutable
+	rights   unio.Rights   // immutable once the roster has it
+	names    []string      // the client's; immutable
+	peer     net.Addr      // immutable
+	lane     *lane         // immutable once the roster has it
+	on       int           // the lane's index; likewise
+	gone     chan struct{} // closed when nothing of the connection uses it any more
+}
+
+// newSession returns what a connection is to be given.
+func newSession(e *export, memory int, closed func(*session)) *session {
+	s := &session{borrower: borrower{arena: e.memory}, export: e, gone: make(chan struct{})}
+	s.service = &rdma.Service{Store: s, Info: e.info, Memory: memory}
+	s.service.Closed = func() { closed(s) }
+	return s
+}
+
+// Size implements rdma.Store.
+func (s *session) Size() int64 { return s.export.region.Size() }
+
+// Memory implements rdma.Store.
+func (s *session) Memory() []byte { return s.export.region.Memory() }
+
+// Start implements rdma.Store.
+func (s *session) Start(batch []*rdma.IO) {
+	for _, io := range batch {
+		s.use(io.Data)
+	}
+	s.lane.start(batch)
+}
