@@ -20,6 +20,11 @@ import (
 //	/dev/nvme0n1               likewise
 //	mem:?size=1GiB
 //	dax:///mnt/pmem/heap?size=1GiB&create=1
+//	rdma://host:7471/disk      a region that a target serves
+//	rdma://host:7471?crc=off   the memory of a peer
+//
+// Peers and targets (rdma:) are connected to at once; each further channel is a
+// connection of its own.
 //
 // A path alone is taken as it is: nothing in it is unescaped or taken for
 // options. A path whose first element contains a colon needs ./ in front.

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/unio-stack/unio"
+	"github.com/unio-stack/unio/provider/rdma"
 )
 
 func TestParse(t *testing.T) {
@@ -23,6 +25,7 @@ func TestParse(t *testing.T) {
 		"file:rel/path":         {"file", "", "rel/path"},
 		"FILE:///p":             {"file", "/p", ""},
 		"mem:?size=1":           {"mem", "", ""},
+		"rdma://host:1?crc=off": {"rdma", "", ""},
 		"dax:///p":              {"dax", "/p", ""},
 		"file://localhost/a%3F": {"file", "/a?", ""},
 	} {
@@ -36,7 +39,7 @@ func TestParse(t *testing.T) {
 func TestParseErrors(t *testing.T) {
 	for raw, want := range map[string]string{
 		"":                 "no URL",
-		"nvme:x":           `unknown scheme "nvme"; the schemes here are file:, mem:, dax:`,
+		"nvme:x":           `unknown scheme "nvme"; the schemes here are file:, mem:, dax:, rdma:`,
 		"a:b":              "for a file of that name write ./a:b",
 		"file:///%zz":      "invalid URL escape",
 		"mem:?size=1#part": "has no #part",
@@ -58,10 +61,14 @@ func TestOpen(t *testing.T) {
 		path, "file://" + filepath.ToSlash(strings.ReplaceAll(path, " ", "%20")),
 		"mem:?size=64k", "mem:named?size=64k", "dax://" + strings.ReplaceAll(path, " ", "%20"),
 		"file://" + strings.ReplaceAll(path, " ", "-") + "?size=64k&create=1",
+		peer(t),
 	} {
 		t.Run(strings.ReplaceAll(raw, t.TempDir(), ""), func(t *testing.T) {
 			if d := filepath.Dir(strings.ReplaceAll(path, " ", "-")); d != filepath.Dir(path) {
 				t.Fatal(d)
+			}
+			if raw == "" {
+				t.Skip("connections to peers need Linux")
 			}
 			dev, err := Open(t.Context(), raw)
 			if err != nil {
@@ -90,6 +97,47 @@ func TestOpen(t *testing.T) {
 			}
 		})
 	}
+}
+
+// peer returns the URL of a peer that exposes 64 KiB, or "" where there are none.
+func peer(t *testing.T) string {
+	if runtime.GOOS != "linux" {
+		return ""
+	}
+	buf, err := unio.NewBuffer(64 << 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := rdma.NewDomain()
+	e, err := d.Expose(buf, unio.ReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := rdma.Listen(t.Context(), "127.0.0.1:0", rdma.Config{
+		Domain: d, Decide: func(*rdma.Incoming) ([]byte, error) { return e.Key().AppendBinary(nil) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			c, err := l.Accept(t.Context())
+			if err != nil {
+				return
+			}
+			<-c.Done()
+			_ = c.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		if err := errors.Join(l.Close(), buf.Free()); err != nil {
+			t.Error(err)
+		}
+		<-ended
+	})
+	return "rdma://" + l.Addr().String()
 }
 
 // TestSchemesTellTheTruth holds that the table lists exactly the options each

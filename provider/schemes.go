@@ -8,6 +8,7 @@ import (
 	"github.com/unio-stack/unio"
 	"github.com/unio-stack/unio/provider/file"
 	"github.com/unio-stack/unio/provider/mem"
+	"github.com/unio-stack/unio/provider/rdma"
 )
 
 // A Scheme describes one kind of URL, for help and documentation.
@@ -80,5 +81,24 @@ var schemes = []Scheme{
 			{"readonly", "0, 1", "map without the right to write"},
 		},
 		open: mem.OpenURL,
+	},
+	{
+		Name: "rdma", Help: "a region that \"unio serve\" serves, or else the memory that \"unio peer\" offers, by RDMA over TCP (iWARP)",
+		Examples: []string{"rdma://host/disk", "rdma://10.0.0.1:7471?crc=off", "rdma://host/disk?tls-ca=ca.pem&tls-cert=me.pem&tls-key=me.key"},
+		Options: []Option{
+			{"readonly", "0, 1", "open a region for reading only"},
+			{"crc", "default, on, off", "checksums beside TCP's: ask for them, insist, or refuse"},
+			{"keepalive", "10s, or TIME", "find a dead peer within that time; 0s: never"},
+			{"handshake", "5s, or TIME", "how long connecting may take"},
+			{"congestion", "the system's, or NAME", "congestion control of TCP, such as cubic"},
+			{"ord", "128, or a number", "reads and atomics that wait for their answers at a time"},
+			{"verbs", "0, 1", "plain iWARP: do not say that this is unio; only reads and writes then"},
+			{"tls", "0, 1", "TLS 1.3; on if one of the options below is given"},
+			{"tls-ca", "the system's, or FILE", "whom to trust, in PEM"},
+			{"tls-cert", "FILE", "certificate of this end, for peers that ask for one"},
+			{"tls-key", "FILE", "its key"},
+			{"tls-name", "the host, or NAME", "the name in the peer's certificate"},
+		},
+		open: rdma.OpenURL,
 	},
 }

@@ -40,6 +40,9 @@ type Target struct {
 	closeErr  error // set by closing
 }
 
+// disconnectTime is how long Close waits for connections to end by themselves.
+const disconnectTime = 2 * time.Second
+
 // An exportTable has the exports by name, and in the order they were given.
 type exportTable struct {
 	byName map[string]*export
@@ -299,10 +302,15 @@ func (t *Target) close() error {
 	now := t.exports.Swap(&exportTable{})
 	sessions, empty := t.roster.everybody()
 	var all sync.WaitGroup
-	all.Go(func() { errs = append(errs, t.end(now.order)) })
 	for _, s := range sessions {
 		all.Go(s.disconnect)
 	}
+	// Clients are to find the connection gone, not their access; but what a device holds up ends with its export.
+	select {
+	case <-empty:
+	case <-time.After(disconnectTime):
+	}
+	errs = append(errs, t.end(now.order))
 	all.Wait()
 	<-empty
 	t.all.Wait()

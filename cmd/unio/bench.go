@@ -3,34 +3,46 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"strconv"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"github.com/unio-stack/unio"
 	"github.com/unio-stack/unio/internal/bytesize"
-	"github.com/unio-stack/unio/internal/location"
 	"github.com/unio-stack/unio/internal/workload"
-	"github.com/unio-stack/unio/provider"
 )
 
-const benchLong = `bench keeps a device busy with reads and writes for a while and reports rate,
-latency, and what each I/O costs: CPU time, system calls, context switches and
-bytes that had to be copied.
+const benchLong = `bench keeps a device busy with reads and writes, atomics or messages for a while
+and reports rate, latency, and what each I/O costs: CPU time, system calls,
+context switches and bytes that had to be copied.
 
-WRITES DESTROY what is on the device: use --rw with writes on scratch files and
-disks only. A block device that is mounted or otherwise in use is refused unless
---force is given. A file that does not exist is made if --size is given, filled
-before the measurement, and left in place afterwards.
+WRITES DESTROY what is on the device, and so does fetch-add: use them on scratch
+files, disks and peers only. A block device that is mounted or otherwise in use
+is refused unless --force is given. A file that does not exist is made if --size
+is given, filled before the measurement, and left in place afterwards.
+
+What --op may be:
+  randread, randwrite, randrw, read, write, rw    blocks, in random order or one
+                after the other, of --rwmix percent reads
+  fetch-add     1 is added to random words of 8 bytes
+  compare-swap  random words are expected to be 0, and 0 is stored
+  send          messages to a peer that takes them ("unio peer" does)
+  pingpong      messages that the peer sends back; each time is the whole round
+                trip, from before the message is posted until it is back
+
+--idle and --dials measure connections instead: with a peer, each channel is one.
+--idle opens some and says what each costs this process; they are held for --time
+and used once after that. --dials opens and closes one after the other, on
+--channels goroutines; each time is that of both.
 
 How it measures: each channel has one goroutine, which reaps what has finished
 and posts as many requests again in one batch. The clock is read once for a
 batch; a request's latency runs from the reading before its batch is posted to
 the one after it is reaped. Opening, filling and --ramp are not counted. CPU
 time and context switches are the process's (getrusage), system calls those that
-the stack makes on the data path. Random blocks are drawn with replacement.
+the stack makes on the data path. Random blocks are drawn with replacement. For
+latencies at depth 1, poll: --spin 1s.
 
 --verify stamps each block with its offset, a generation and a checksum, checks
 every block read, and reads back at the end what was written. Each channel then
@@ -40,15 +52,17 @@ mismatches for reads.
 Exit status: 3 if --verify found mismatches, 1 if requests failed.`
 
 const benchExample = `  unio bench disk.img --size 1GiB
-  unio bench /dev/nvme0n1 --rw randread --bs 4k --depth 64 --time 5s --json
-  unio bench mem:?size=1GiB --rw randrw --rwmix 70 --channels 2
-  unio bench disk.img --rw write --bs 1M --depth 8 --plot write.svg
-  unio bench disk.img --rw randrw --verify --time 10s
-  unio bench "file:disk.img?engine=posix" --rw randread --depth 1`
+  unio bench /dev/nvme0n1 --op randread --bs 4k --depth 64 --time 5s --json
+  unio bench mem:?size=1GiB --op randrw --rwmix 70 --channels 2
+  unio bench disk.img --op write --bs 1M --depth 8 --plot write.svg
+  unio bench disk.img --op randrw --verify --time 10s
+  unio bench "file:disk.img?engine=posix" --op randread --depth 1
+  unio bench rdma://host?crc=off --op pingpong --spin 1s
+  unio bench rdma://host --dials 1000 --channels 4`
 
 // benchFlags are the command line of bench.
 type benchFlags struct {
-	access   string
+	op       string
 	mix      int
 	block    int64
 	size     int64
@@ -64,8 +78,12 @@ type benchFlags struct {
 	durable  bool
 	verify   bool
 	force    bool
+	idle     int
+	dials    int64
 	json     bool
 	plot     string
+
+	given func(flag string) bool // whether it is on the command line
 }
 
 func newBench(sh *shell) *cobra.Command {
@@ -75,43 +93,85 @@ func newBench(sh *shell) *cobra.Command {
 		Long: benchLong, Example: benchExample,
 		Args: exactArgs("DEVICE"), ValidArgsFunction: completeDevices(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			f.given = cmd.Flags().Changed
 			return runBench(cmd.Context(), sh, args[0], f)
 		},
 	}
 	fs := cmd.Flags()
 	fs.SortFlags = false
-	fs.StringVar(&f.access, "rw", "randread", "randread, randwrite, randrw, read, write or rw")
+	fs.SetNormalizeFunc(asInFio)
+	fs.StringVar(&f.op, "op", "randread", "what to do: see above (--rw is the same)")
 	fs.IntVar(&f.mix, "rwmix", 70, "percentage of reads of randrw and rw")
-	sizeVar(fs, &f.block, "bs", 4096, "block `size`: bytes of each request")
-	fs.IntVar(&f.depth, "depth", 64, "requests in flight on each channel")
+	sizeVar(fs, &f.block, "bs", 0, "block `size`: bytes of each request (default 4k; 8 for atomics, 64 for pingpong)")
+	fs.IntVar(&f.depth, "depth", 0, "requests in flight on each channel (default 64; 1 for pingpong)")
 	fs.IntVar(&f.channels, "channels", 1, "channels, each with a goroutine")
-	fs.DurationVar(&f.time, "time", 5*time.Second, "how long to measure")
+	fs.DurationVar(&f.time, "time", 5*time.Second, "how long to measure; --dials keep to it only if it is given")
 	fs.DurationVar(&f.ramp, "ramp", 0, "how long to run before that")
 	sizeVar(fs, &f.size, "size", 0, "use only so much; make a file or memory of that `size`")
 	fs.BoolVar(&f.verify, "verify", false, "stamp what is written, check what is read")
 	fs.BoolVar(&f.durable, "durable", false, "make each write survive a crash before it completes")
 	fs.IntVar(&f.flush, "fsync", 0, "flush after so many writes of a channel")
+	fs.IntVar(&f.idle, "idle", 0, "open so many connections and hold them")
+	fs.Int64Var(&f.dials, "dials", 0, "open and close so many connections")
 	fs.BoolVar(&f.pin, "pin", false, "lock each channel to an OS thread")
-	fs.IntVar(&f.batch, "batch", 0, "requests reaped and posted at a time, at most (default 6)")
+	fs.IntVar(&f.batch, "batch", 0, "requests reaped and posted at a time, at most (default 6; 32 with a peer)")
 	fs.DurationVar(&f.spin, "spin", 0, "poll so long before sleeping (0 adapts, negative never polls)")
 	fs.Uint64Var(&f.seed, "seed", 0, "repeat the blocks of another run (0 is a new one)")
 	fs.BoolVar(&f.force, "force", false, "write also to a block device in use")
 	fs.StringVar(&f.plot, "plot", "", "draw distribution and timeline to this SVG `file`")
 	fs.BoolVar(&f.json, "json", false, "print one JSON object")
-	_ = cmd.RegisterFlagCompletionFunc("rw", completeWords(workload.Accesses))
+	_ = cmd.RegisterFlagCompletionFunc("op", completeWords(workload.Accesses))
 	_ = cmd.RegisterFlagCompletionFunc("bs", completeWords([]string{"512", "4k", "16k", "64k", "1M"}))
 	_ = cmd.MarkFlagFilename("plot", "svg")
 	return cmd
 }
 
+// asInFio takes --rw, as fio calls it, for --op.
+func asInFio(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+	if name == "rw" {
+		name = "op"
+	}
+	return pflag.NormalizedName(name)
+}
+
+// complete fills in what was not given and depends on what is to be done.
+func (f *benchFlags) complete(a workload.Access) {
+	if !f.given("bs") {
+		f.block = 4096
+		switch {
+		case a.Atomic():
+			f.block = wordSize
+		case a.Kind == workload.PingPong:
+			f.block = 64
+		}
+	}
+	if !f.given("depth") {
+		f.depth = 64
+		if a.Kind == workload.PingPong {
+			f.depth = 1
+		}
+	}
+	if f.seed == 0 {
+		f.seed = uint64(time.Now().UnixNano())
+	}
+}
+
 // config checks the flags that need no device.
 func (f *benchFlags) config() (workload.Config, error) {
-	access, err := workload.ParseAccess(f.access, f.mix)
+	access, err := workload.ParseAccess(f.op, f.mix)
+	if err != nil {
+		return workload.Config{}, usage("--op: %w", err)
+	}
+	f.complete(access)
+	least := int64(1)
+	if access.Messages() {
+		least = 0
+	}
 	switch {
-	case err != nil:
-		return workload.Config{}, usage("--rw: %w", err)
-	case f.block <= 0 || f.block > 1<<30:
-		return workload.Config{}, usage("--bs %s: want 1 byte to 1 GiB", bytesize.Format(f.block))
+	case f.block < least || f.block > 1<<30:
+		return workload.Config{}, usage("--bs %s: want %d byte to 1 GiB", bytesize.Format(f.block), least)
+	case access.Atomic() && f.block != wordSize:
+		return workload.Config{}, usage("--bs %s: atomics have 8 bytes", bytesize.Format(f.block))
 	case f.depth < 1 || f.channels < 1:
 		return workload.Config{}, usage("--depth and --channels must be at least 1")
 	case f.time <= 0 || f.ramp < 0:
@@ -119,8 +179,8 @@ func (f *benchFlags) config() (workload.Config, error) {
 	case f.flush < 0:
 		return workload.Config{}, usage("--fsync must not be negative")
 	}
-	if f.seed == 0 {
-		f.seed = uint64(time.Now().UnixNano())
+	if err := f.checkCombination(access); err != nil {
+		return workload.Config{}, err
 	}
 	return workload.Config{
 		Access: access, BlockSize: int(f.block), Depth: f.depth, Channels: f.channels,
@@ -129,41 +189,54 @@ func (f *benchFlags) config() (workload.Config, error) {
 	}, nil
 }
 
+// checkCombination refuses flags that would have no effect.
+func (f *benchFlags) checkCombination(a workload.Access) error {
+	refuse := func(what string, flags ...string) error {
+		for _, name := range flags {
+			if f.given(name) {
+				return usage("%s does not go with --%s", what, name)
+			}
+		}
+		return nil
+	}
+	blocks := []string{"verify", "durable", "fsync"}
+	connections := append(slices.Clone(blocks), "op", "bs", "batch", "seed")
+	switch {
+	case f.given("idle") && f.idle < 1, f.given("dials") && f.dials < 1:
+		return usage("--idle and --dials must be at least 1")
+	case f.idle > 0:
+		return refuse("--idle", append(connections, "dials", "ramp", "plot")...)
+	case f.dials > 0:
+		return refuse("--dials", connections...)
+	case a.Messages():
+		return refuse("--op "+f.op, append(blocks, "size")...)
+	case a.Atomic():
+		return refuse("--op "+f.op, blocks...)
+	}
+	return nil
+}
+
 func runBench(ctx context.Context, sh *shell, raw string, f benchFlags) error {
 	cfg, err := f.config()
 	if err != nil {
 		return err
 	}
-	plan, err := planBench(raw, cfg, f.force)
+	if f.idle > 0 {
+		return runIdle(ctx, sh, raw, cfg, f)
+	}
+	t, err := openBench(ctx, raw, cfg, f)
 	if err != nil {
 		return err
 	}
-	dev, err := provider.Open(ctx, plan.url)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = dev.Close() }() // what counts was flushed and read back
-	rights := unio.ReadOnly
-	if plan.writes {
-		rights = unio.ReadWrite
-	}
-	reg, err := dev.Attach(ctx, "", rights)
-	if err != nil {
-		return err
-	}
-	if reg.Size() < cfg.Span {
-		return hinted(fmt.Errorf("%s has %s, not %s", raw, bytesize.Format(reg.Size()), bytesize.Format(cfg.Span)),
-			"use a smaller --size; a file can be extended with truncate --size, or removed so that bench makes it anew")
-	}
-	cfg.Prefill = plan.created
+	defer t.close()
 	mon := new(workload.Monitor)
 	live := sh.benchLine(mon, f.json)
-	res, err := workload.Run(ctx, reg, cfg, mon)
+	res, err := t.run(ctx, cfg, f, mon)
 	live.Stop()
 	if err != nil {
 		return benchError(err)
 	}
-	return report(sh, f, newBenchReport(raw, dev, reg, f, plan, res))
+	return report(sh, f, newBenchReport(t, f, res))
 }
 
 // benchError says in the words of the command line what is wrong.
@@ -172,55 +245,4 @@ func benchError(err error) error {
 		return &exitError{status: exitUsage, err: err, hint: "--size, --bs, --depth and --channels must fit each other and the device"}
 	}
 	return err
-}
-
-// A benchPlan is how to open the device.
-type benchPlan struct {
-	url     string
-	writes  bool // the device is written to, if only to fill it
-	created bool // what is there was never written
-	made    bool // a file is left behind
-}
-
-// planBench looks at what the URL names. It opens for reading only where
-// nothing is to be written.
-func planBench(raw string, cfg workload.Config, force bool) (benchPlan, error) {
-	l, err := location.Locate(raw)
-	if err != nil {
-		return benchPlan{}, err
-	}
-	p := benchPlan{writes: cfg.Access.Writes()}
-	options := map[string]string{}
-	size := strconv.FormatInt(cfg.Span, 10)
-	switch l.Kind {
-	case location.Virtual:
-		p.created, p.writes = true, true
-		if cfg.Span > 0 {
-			options["size"] = size
-		} else if !l.Has("size") {
-			return p, hinted(usage("%s: how much memory?", raw), "give --size 1GiB, or mem:?size=1GiB")
-		}
-	case location.Missing:
-		if cfg.Span == 0 && !l.Has("create") {
-			return p, hinted(fmt.Errorf("%s: %w", raw, os.ErrNotExist), "with --size 1GiB, bench makes the file and leaves it there")
-		}
-		p.created, p.writes, p.made = true, true, true
-		options["create"] = "1"
-		if cfg.Span > 0 {
-			options["size"] = size
-		}
-	case location.Block:
-		if p.writes && !force {
-			if err := checkUnused(l.Path); err != nil {
-				return p, err
-			}
-		}
-	case location.Directory, location.Other:
-		return p, hinted(usage("%s is neither a file nor a block device", raw), "for a file in a directory, name it: %s/bench.img --size 1GiB", l.Path)
-	}
-	if !p.writes && !l.Has("size") && !l.Has("create") {
-		options["readonly"] = "1"
-	}
-	p.url = l.With(options)
-	return p, nil
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/unio-stack/unio"
 	"github.com/unio-stack/unio/internal/bytesize"
 	"github.com/unio-stack/unio/internal/console"
 	"github.com/unio-stack/unio/internal/latency"
@@ -36,19 +35,32 @@ type benchReport struct {
 	Ramp      float64  `json:"ramp_seconds"`
 	Seed      uint64   `json:"seed"`
 	Created   bool     `json:"created"` // a file was made, and left in place
+	// LatencyOf says what latency_ns is the time of, where that is not one request.
+	LatencyOf string `json:"latency_of,omitempty"`
 	*workload.Result
+
+	words benchWords
 }
 
-func newBenchReport(raw string, dev *unio.Device, reg *unio.Region, f benchFlags, p benchPlan, res *workload.Result) *benchReport {
-	info := dev.Info()
+func newBenchReport(t *benchTarget, f benchFlags, res *workload.Result) *benchReport {
+	info := t.dev.Info()
 	r := &benchReport{
-		URL: raw, Device: info.Name, Provider: info.Provider, Engine: info.Engine, Reason: info.Reason, Notes: info.Notes,
-		Access: f.access, BlockSize: f.block, Depth: f.depth, Channels: f.channels,
-		Size: cmp.Or(f.size, reg.Size()), Pinned: f.pin, Durable: f.durable, FlushEach: f.flush,
-		Ramp: f.ramp.Seconds(), Seed: f.seed, Created: p.made, Result: res,
+		URL: t.raw, Device: info.Name, Provider: info.Provider, Engine: info.Engine, Reason: info.Reason, Notes: info.Notes,
+		Access: f.op, BlockSize: f.block, Depth: f.depth, Channels: f.channels,
+		Pinned: f.pin, Durable: f.durable, FlushEach: f.flush,
+		Ramp: f.ramp.Seconds(), Seed: f.seed, Created: t.plan.made, Result: res, words: wordsFor(f),
 	}
-	if f.access == "randrw" || f.access == "rw" {
+	if t.reg != nil {
+		r.Size = cmp.Or(f.size, t.reg.Size())
+	}
+	if f.op == "randrw" || f.op == "rw" {
 		r.Mix = &f.mix
+	}
+	switch {
+	case f.dials > 0:
+		r.Access, r.BlockSize, r.Seed, r.LatencyOf = "dials", 0, 0, "opening and closing a connection"
+	case f.op == "pingpong":
+		r.LatencyOf = r.words.latency
 	}
 	return r
 }
@@ -92,6 +104,27 @@ func mismatches(v *workload.Verified) string {
 	return b.String()
 }
 
+// benchWords are what people call what was measured.
+type benchWords struct {
+	what    string // each of it; "" where that goes without saying
+	rate    string
+	latency string
+}
+
+func wordsFor(f benchFlags) benchWords {
+	switch {
+	case f.dials > 0:
+		return benchWords{"", "connections/s", "each"}
+	case f.op == "pingpong":
+		return benchWords{"messages", "round trips/s", "round trip"}
+	case f.op == "send":
+		return benchWords{"messages", "messages/s", "latency"}
+	case f.op == "fetch-add", f.op == "compare-swap":
+		return benchWords{"words", "IOPS", "latency"}
+	}
+	return benchWords{"blocks", "IOPS", "latency"}
+}
+
 // heading is the run in one line.
 func (r *benchReport) heading() string {
 	var s strings.Builder
@@ -99,7 +132,10 @@ func (r *benchReport) heading() string {
 	if r.Mix != nil {
 		s.WriteString(fmt.Sprintf(" (%d%% reads)", *r.Mix))
 	}
-	s.WriteString(fmt.Sprintf(", %s blocks, depth %d", bytesize.Format(r.BlockSize), r.Depth))
+	if r.words.what != "" {
+		s.WriteString(fmt.Sprintf(", %s %s", bytesize.Format(r.BlockSize), r.words.what))
+	}
+	s.WriteString(fmt.Sprintf(", depth %d", r.Depth))
 	if r.Channels > 1 {
 		s.WriteString(fmt.Sprintf(", %d channels", r.Channels))
 	}
@@ -116,12 +152,12 @@ func (r *benchReport) heading() string {
 
 func (r *benchReport) print(w io.Writer, st console.Style) {
 	fmt.Fprintln(w, st.Bold(r.heading()))
-	fmt.Fprintf(w, "%s\n", st.Dim(fmt.Sprintf("%s of %s, %s: %s", bytesize.Format(r.Size), r.Device, r.Engine, r.Reason)))
+	fmt.Fprintf(w, "%s\n", st.Dim(fmt.Sprintf("%s, %s: %s", r.where(), r.Engine, r.Reason)))
 	for _, n := range r.Notes {
 		fmt.Fprintln(w, st.Dim("note: "+n))
 	}
-	fmt.Fprintf(w, "\n  rate      %s IOPS, %s/s\n", st.Bold(console.Count(r.IOPS)), bytesize.Format(int64(r.BytesPerSecond)))
-	printLatency(w, "latency", &r.Latency)
+	fmt.Fprintf(w, "\n  rate      %s\n", r.rate(st))
+	printLatency(w, r.words.latency, &r.Latency)
 	if r.Read != nil && r.Write != nil {
 		printPart(w, "reads", r.Read)
 		printPart(w, "writes", r.Write)
@@ -135,6 +171,26 @@ func (r *benchReport) print(w io.Writer, st console.Style) {
 		console.Count(r.SyscallsPerIO), console.Count(r.SwitchesPerIO), console.Count(r.BatchSize))
 	fmt.Fprintf(w, "  bounced   %s\n", bytesize.Format(r.BouncedBytes))
 	r.printOutcome(w, st)
+}
+
+// where is what was measured, and how much of it.
+func (r *benchReport) where() string {
+	if r.Size == 0 {
+		return r.Device
+	}
+	return bytesize.Format(r.Size) + " of " + r.Device
+}
+
+// rate is in operations, and in bytes if they have any.
+func (r *benchReport) rate(st console.Style) string {
+	s := st.Bold(console.Count(r.IOPS)) + " " + r.words.rate
+	if r.BytesPerSecond > 0 {
+		s += ", " + bytesize.Format(int64(r.BytesPerSecond)) + "/s"
+	}
+	if r.Access == "pingpong" {
+		s += " each way"
+	}
+	return s
 }
 
 func (r *benchReport) printOutcome(w io.Writer, st console.Style) {
@@ -183,8 +239,7 @@ func (r *benchReport) plot(path string) error {
 	}
 	rep := plot.Report{
 		Title: r.heading(), Histogram: r.Histogram,
-		Subtitle: fmt.Sprintf("%s on %s (%s); %s IOPS, %s/s, %s CPU per I/O", bytesize.Format(r.Size), r.Device, r.Engine,
-			console.Count(r.IOPS), bytesize.Format(int64(r.BytesPerSecond)), console.Nanos(r.CPUPerIO)),
+		Subtitle: fmt.Sprintf("%s (%s); %s, %s CPU per I/O", r.where(), r.Engine, r.rate(console.Style{}), console.Nanos(r.CPUPerIO)),
 	}
 	for _, t := range r.Timeline {
 		rep.Timeline = append(rep.Timeline, plot.Point{At: t.Start + t.Width/2, IOPS: t.IOPS, P50: t.P50, P99: t.P99})

@@ -91,6 +91,9 @@ func (d *destination) open(ctx context.Context, sh *shell, src *source, f copyFl
 	}
 	d.dev = dev
 	d.Region, err = dev.Attach(ctx, "", unio.ReadWrite)
+	if errors.Is(err, unio.ErrAccess) && d.where.Remote() {
+		return hinted(err, "the target serves it for reading only")
+	}
 	return err
 }
 

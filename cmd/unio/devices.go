@@ -53,7 +53,7 @@ func schemeHelp(all []provider.Scheme) string {
 	for _, s := range all {
 		fmt.Fprintf(&b, "\n  %s:  %s\n", s.Name, s.Help)
 		for _, o := range s.Options {
-			fmt.Fprintf(&b, "    %-9s %-22s %s\n", o.Name, o.Value, o.Help)
+			fmt.Fprintf(&b, "    %-10s %-22s %s\n", o.Name, o.Value, o.Help)
 		}
 	}
 	return strings.TrimRight(b.String(), "\n")
@@ -105,7 +105,10 @@ func lookAt(ctx context.Context, raw string) (deviceReport, error) {
 	}
 	defer func() { _ = dev.Close() }() // nothing was written
 	reg, err := dev.Attach(ctx, "", unio.ReadOnly)
-	if err != nil {
+	switch {
+	case err != nil && l.Remote():
+		return deviceReport{raw, 0, dev.Info()}, nil // a peer need not have any memory to offer
+	case err != nil:
 		return deviceReport{}, err
 	}
 	return deviceReport{raw, reg.Size(), dev.Info()}, nil

@@ -100,6 +100,11 @@ func hint(err error) string {
 		return "too many descriptors are open: raise the limit with ulimit -n"
 	case errors.Is(err, syscall.ENOMEM):
 		return "memory could not be had or locked: see ulimit -l, or use a smaller depth or block size"
+	}
+	if h, ok := networkHint(err); ok {
+		return h
+	}
+	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, unio.ErrAccess):
 		return "check who may read and write it (ls -l); block devices need root or the group disk (id -nG), or readonly=1 for reading"
 	case errors.Is(err, fs.ErrNotExist):

@@ -1,5 +1,5 @@
-// Command unio measures, copies and explains local non-volatile memory and
-// everything else that package unio reaches.
+// Command unio serves, measures, copies and explains local non-volatile memory
+// and everything else that package unio reaches.
 //
 // Exit status: 0 done; 1 it did not work; 2 the command line is wrong; 3
 // what was read is not what was written; 130 interrupted.

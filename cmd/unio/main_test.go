@@ -24,7 +24,9 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"json": checkJSON, "status": checkStatus, "makefile": makeFile, "flip": flip, "halfcopy": halfCopy,
+			"peer": startPeer, "peerstatus": peerStatus, "endpeer": endPeer, "foreignpeer": foreignPeer, "certificates": makeCertificates, "portof": portOf, "reach": reach,
 		},
+		Setup: setupPeers,
 	})
 }
 

@@ -4,8 +4,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const rootLong = `unio measures, copies and explains storage: files, block devices, memory and
-persistent memory, all through the same channels.
+const rootLong = `unio measures, copies and explains storage: files, block devices, memory,
+persistent memory and the memory of other machines, all through the same
+channels.
 
 A DEVICE is a URL, or a path:
 
@@ -13,6 +14,8 @@ A DEVICE is a URL, or a path:
   file:///data/d.img?size=1GiB&create=1    the same, with options
   mem:?size=1GiB                           memory of this process
   dax:///mnt/pmem/heap                     a mapped file or DAX device
+  rdma://host:7471/disk                    a region of another machine: "unio serve" serves it
+  rdma://host:7471?crc=off                 memory that a peer offers, as "unio peer" does
 
 "unio devices --help" lists all options. Sizes are in bytes, with k, M, G
 (powers of 1024) or kB, MB, GB (powers of 1000).
@@ -29,14 +32,19 @@ func newRoot(sh *shell) *cobra.Command {
 		Example: `  unio doctor                                       what is in the way of speed here
   unio bench disk.img --size 1GiB                   random 4 KiB reads of a new file
   unio bench /dev/nvme0n1 --rw randread --json      for scripts
-  unio cp disk.img /dev/sdx                         resumable and verified`,
+  unio cp disk.img /dev/sdx                         resumable and verified
+  unio serve --export disk=disk.img                 a device for others, over the network
+  unio ls rdma://host                               what is served there
+  unio peer                                         memory for others, over the network
+  unio ping rdma://host                             is it there, and how far away`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.SetOut(sh.out)
 	root.SetErr(sh.err)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newBench(sh), newCopy(sh), newDevices(sh), newDoctor(sh), newVersion(sh))
+	root.AddCommand(newBench(sh), newCopy(sh), newDevices(sh), newDoctor(sh), newList(sh), newPeer(sh),
+		newPing(sh), newServe(sh), newStat(sh), newVersion(sh))
 	root.InitDefaultHelpCmd()
 	return root
 }
@@ -60,7 +68,7 @@ func completeDevices(n int) cobra.CompletionFunc {
 		if len(args) >= n {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		return []cobra.Completion{"file:", "mem:?size=1GiB", "dax:"}, cobra.ShellCompDirectiveNoSpace
+		return []cobra.Completion{"file:", "mem:?size=1GiB", "dax:", "rdma://"}, cobra.ShellCompDirectiveNoSpace
 	}
 }
 

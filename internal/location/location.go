@@ -17,7 +17,7 @@ import (
 type Kind uint8
 
 const (
-	// Virtual: made by opening it, such as mem:.
+	// Virtual: nothing in a file system here, such as mem: or a peer.
 	Virtual Kind = iota
 	// Missing: a path where nothing is yet.
 	Missing
@@ -84,6 +84,9 @@ func kind(m fs.FileMode) Kind {
 // Scheme returns the URL's scheme; a path alone is "file".
 func (l Location) Scheme() string { return l.url.Scheme }
 
+// Remote reports whether it is a peer: what is there is somebody else's.
+func (l Location) Remote() bool { return l.url != nil && l.url.Scheme == "rdma" }
+
 // Has reports whether the URL gives an option.
 func (l Location) Has(option string) bool { return l.url.Query().Has(option) }
 
@@ -103,7 +106,11 @@ func (l Location) With(options map[string]string) string {
 	return u.String()
 }
 
-// Same reports whether both are one file.
+// Same reports whether both are one file, or one region of one target by the
+// same address.
 func Same(a, b Location) bool {
+	if a.Remote() && b.Remote() {
+		return a.url.Host == b.url.Host && a.url.Path == b.url.Path
+	}
 	return a.Stat != nil && b.Stat != nil && os.SameFile(a.Stat, b.Stat)
 }

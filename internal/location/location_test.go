@@ -28,6 +28,8 @@ func TestLocate(t *testing.T) {
 		"dax:no?size=3":           {Missing, "no", "dax:no?size=3"},
 		"mem:":                    {Virtual, "", "mem:?size=1"},
 		"mem:x?size=2":            {Virtual, "", "mem:x?size=2"},
+		"rdma://h":                {Virtual, "", "rdma://h?size=1"},
+		"rdma://[::1]:1?crc=off":  {Virtual, "", "rdma://[::1]:1?crc=off&size=1"},
 		".":                       {Directory, ".", "file:.?size=1"},
 		"/dev/null":               {Other, "/dev/null", "file:///dev/null?size=1"},
 	} {
@@ -46,6 +48,33 @@ func TestLocate(t *testing.T) {
 	}
 	if _, err := Locate("what:x"); !errors.Is(err, unio.ErrInvalid) {
 		t.Error(err)
+	}
+}
+
+func TestRemote(t *testing.T) {
+	for raw, want := range map[string]bool{"rdma://h": true, "RDMA://h:1?crc=off": true, "mem:": false, "rdma": false, "dax:/rdma": false} {
+		if l, err := Locate(raw); err != nil || l.Remote() != want {
+			t.Errorf("%s: remote %v, %v", raw, l.Remote(), err)
+		}
+	}
+}
+
+func TestSameRegion(t *testing.T) {
+	at := func(raw string) Location {
+		l, err := Locate(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	a := at("rdma://h/disk")
+	for raw, want := range map[string]bool{"rdma://h/disk?crc=off": true, "rdma://h/other": false, "rdma://i/disk": false, "mem:?size=1": false} {
+		if b := at(raw); Same(a, b) != want || Same(b, a) != want {
+			t.Errorf("the same as %s: %v", raw, !want)
+		}
+	}
+	if Same(Location{}, a) || Same(a, Location{}) {
+		t.Error("the same as nothing")
 	}
 }
 

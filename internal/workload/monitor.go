@@ -26,7 +26,7 @@ type Monitor struct {
 	phase   Phase               // guarded by mu
 	began   time.Time           // of the phase; guarded by mu
 	span    time.Duration       // guarded by mu
-	done    int64               // bytes, in the phases that go by bytes; guarded by mu
+	done    int64               // bytes or calls, in the phases that go by them; guarded by mu
 	of      int64               // guarded by mu
 	total   tally               // guarded by mu
 	windows []latency.Histogram // guarded by mu
@@ -83,16 +83,17 @@ func (m *Monitor) prepare(cfg *Config) {
 	m.enter(PhaseSetup, 0, 0)
 }
 
-// enter begins a phase that lasts span, or that is over after so many bytes.
-func (m *Monitor) enter(p Phase, span time.Duration, bytes int64) {
+// enter begins a phase that lasts span, or that is over after so many bytes or
+// calls.
+func (m *Monitor) enter(p Phase, span time.Duration, of int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.phase, m.began, m.span, m.done, m.of = p, time.Now(), span, 0, bytes
+	m.phase, m.began, m.span, m.done, m.of = p, time.Now(), span, 0, of
 	m.live.Reset()
 	m.liveSince, m.liveUntil = m.began, m.began
 }
 
-// advance counts bytes of a phase that goes by bytes.
+// advance counts bytes, or calls, of a phase that goes by them.
 func (m *Monitor) advance(n int64) {
 	m.mu.Lock()
 	m.done += n

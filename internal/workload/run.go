@@ -26,7 +26,23 @@ func (c *Config) interval() time.Duration {
 //
 // With Access.Writes or Prefill the contents of the span are overwritten.
 func Run(ctx context.Context, reg *unio.Region, cfg Config, mon *Monitor) (*Result, error) {
-	cfg, err := cfg.withDefaults(reg)
+	if cfg.Access.Messages() {
+		return nil, invalid("messages go to a device, not to a region")
+	}
+	return run(ctx, reg.Device(), reg, cfg, mon)
+}
+
+// Exchange is Run for messages: it drives the peer that a device is. It fails
+// with [unio.ErrTimeout] if the peer leaves messages unanswered.
+func Exchange(ctx context.Context, dev *unio.Device, cfg Config, mon *Monitor) (*Result, error) {
+	if !cfg.Access.Messages() {
+		return nil, invalid("only messages need no region")
+	}
+	return run(ctx, dev, nil, cfg, mon)
+}
+
+func run(ctx context.Context, dev *unio.Device, reg *unio.Region, cfg Config, mon *Monitor) (*Result, error) {
+	cfg, err := cfg.withDefaults(dev, reg)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +50,7 @@ func Run(ctx context.Context, reg *unio.Region, cfg Config, mon *Monitor) (*Resu
 		mon = new(Monitor)
 	}
 	mon.prepare(&cfg)
-	c := newCrew(reg, &cfg, mon)
+	c := newCrew(dev, reg, &cfg, mon)
 	defer c.dismiss()
 	res, err := c.run(ctx)
 	if closed := c.each(ctx, (*worker).close); err == nil {
@@ -49,15 +65,16 @@ func Run(ctx context.Context, reg *unio.Region, cfg Config, mon *Monitor) (*Resu
 type crew struct {
 	cfg     *Config
 	mon     *Monitor
+	calls   int64 // to be made in all; 0 if it is not about calls
 	workers []*worker
 	steps   []chan func()
 	ended   sync.WaitGroup
 }
 
-func newCrew(reg *unio.Region, cfg *Config, mon *Monitor) *crew {
+func newCrew(dev *unio.Device, reg *unio.Region, cfg *Config, mon *Monitor) *crew {
 	c := &crew{cfg: cfg, mon: mon}
 	for i := range cfg.Channels {
-		w := &worker{cfg: cfg, reg: reg, mon: mon}
+		w := &worker{cfg: cfg, dev: dev, reg: reg, mon: mon}
 		w.gen = generator{state: cfg.Seed + uint64(i)*0x9e3779b97f4a7c15, access: cfg.Access, count: cfg.blocks()}
 		w.first, w.count = cfg.part(i)
 		if cfg.Verify {
@@ -104,7 +121,7 @@ func (c *crew) run(ctx context.Context) (*Result, error) {
 	if err := c.each(ctx, (*worker).warm); err != nil {
 		return nil, err
 	}
-	used, err := c.measure(ctx)
+	used, err := c.measure(ctx, (*worker).measure)
 	if err != nil {
 		return nil, err
 	}
@@ -117,9 +134,9 @@ func (c *crew) run(ctx context.Context) (*Result, error) {
 	return c.result(used, ctx.Err() != nil), nil
 }
 
-// measure is the ramp and the run. It returns what the process used after the
-// ramp.
-func (c *crew) measure(ctx context.Context) (usage, error) {
+// measure is the ramp and the run, in which each worker does work from origin
+// on. It returns what the process used after the ramp.
+func (c *crew) measure(ctx context.Context, work func(w *worker, ctx context.Context, origin time.Time) error) (usage, error) {
 	runtime.GC() // what setup left is not the run's to pay for
 	var mu sync.Mutex
 	before := readUsage()
@@ -128,7 +145,7 @@ func (c *crew) measure(ctx context.Context) (usage, error) {
 		mu.Lock()
 		before = readUsage()
 		mu.Unlock()
-		c.mon.enter(PhaseMeasure, c.cfg.Time, 0)
+		c.mon.enter(PhaseMeasure, c.cfg.Time, c.calls)
 	}
 	var ramp *time.Timer
 	origin := time.Now()
@@ -138,7 +155,7 @@ func (c *crew) measure(ctx context.Context) (usage, error) {
 	} else {
 		begin()
 	}
-	err := c.each(ctx, func(w *worker, ctx context.Context) error { return w.measure(ctx, origin) })
+	err := c.each(ctx, func(w *worker, ctx context.Context) error { return work(w, ctx, origin) })
 	mu.Lock()
 	defer mu.Unlock()
 	return readUsage().since(before), err

@@ -46,8 +46,8 @@ func (s *sweep) run(ctx context.Context, w *worker) error {
 		}
 		at[slot] = next
 		next += n
-		w.batch[0] = unio.Request{ID: slot, Op: s.op, Region: w.reg, Offset: at[slot] * block, Data: data}
-		return w.post(1)
+		*w.next() = unio.Request{ID: slot, Op: s.op, Region: w.reg, Offset: at[slot] * block, Data: data}
+		return w.post()
 	}
 	for slot := range slots {
 		if err = post(uint64(slot)); err != nil {
@@ -81,7 +81,11 @@ func (w *worker) fillPart(ctx context.Context) error {
 	block := int64(w.cfg.BlockSize)
 	s := sweep{op: unio.OpWrite, failed: func(err error) error { return err }}
 	s.fill = func(first, n int64, data []byte) {
-		if w.ledger == nil {
+		switch {
+		case w.cfg.Access.Atomic():
+			clear(data)
+			return
+		case w.ledger == nil:
 			w.scramble(data)
 			return
 		}
@@ -91,6 +95,9 @@ func (w *worker) fillPart(ctx context.Context) error {
 	}
 	if err := s.run(ctx, w); err != nil {
 		return err
+	}
+	if !w.offers(unio.OpFlush) {
+		return nil
 	}
 	return w.ch.Do(ctx, unio.Request{Op: unio.OpFlush, Region: w.reg})
 }

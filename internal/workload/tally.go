@@ -9,6 +9,7 @@ const (
 	kindRead kind = iota
 	kindWrite
 	kindFlush
+	kindOther // atomics, messages and calls: a run has one kind of them only
 	kinds
 )
 
@@ -32,8 +33,9 @@ func (t *tally) reset() {
 	t.errors = 0
 }
 
-// transfers adds the reads and writes to h.
+// transfers adds all but the flushes to h.
 func (t *tally) transfers(h *latency.Histogram) {
 	h.Add(&t.latency[kindRead])
 	h.Add(&t.latency[kindWrite])
+	h.Add(&t.latency[kindOther])
 }

@@ -11,21 +11,24 @@ import (
 // A worker keeps one channel busy. Everything in it is owned by its goroutine.
 type worker struct {
 	cfg *Config
-	reg *unio.Region
+	dev *unio.Device
+	reg *unio.Region // nil for messages
 	mon *Monitor
 	// Its part of the span, in blocks: what it fills and verifies, and where
 	// it stays if the access is sequential or verified.
 	first, count int64
 
-	ch     *unio.Channel
+	ch     *unio.Channel // nil if it makes calls instead
 	memory *unio.Buffer
-	batch  []unio.Request // its first n entries are what is posted next
+	batch  []unio.Request // its first filled entries are what is posted next
+	filled int
 	done   []unio.Completion
-	// What each slot, named by Request.ID, has in flight.
+	// What each slot has in flight. Slots are named by Request.ID.
 	slots  [][]byte
 	kinds  []kind
 	blocks []int64
 	posted []time.Duration // since the origin of the run
+	echo   echoes
 
 	gen      generator
 	ledger   *ledger // nil unless verifying
@@ -45,40 +48,50 @@ type worker struct {
 	gaveUp   bool          // after maxErrors
 }
 
-const (
-	maxFailures = 5    // errors kept in words
-	maxErrors   = 1000 // errors after which a worker gives up
-	// tickEvery is how often a worker reports.
-	tickEvery = 100 * time.Millisecond
-)
-
 // open makes the channel and its memory.
 func (w *worker) open(context.Context) error {
-	if w.cfg.Pinned {
-		runtime.LockOSThread()
+	w.pin()
+	depth, cfg := w.cfg.Depth, w.cfg
+	requests := depth
+	if cfg.Access.Kind == PingPong {
+		requests = 2 * depth
 	}
-	depth := w.cfg.Depth
-	ch, err := w.reg.Device().NewChannel(unio.ChannelConfig{Depth: depth, Pinned: w.cfg.Pinned, Spin: w.cfg.Spin})
-	if err != nil {
+	var err error
+	if w.ch, err = w.dev.NewChannel(unio.ChannelConfig{Depth: requests, Pinned: cfg.Pinned, Spin: cfg.Spin}); err != nil {
 		return err
 	}
-	w.ch = ch
-	align := max(w.reg.Device().Info().MemoryAlign, 64)
-	stride := (w.cfg.BlockSize + align - 1) / align * align
-	if w.memory, err = unio.NewBuffer(depth * stride); err != nil {
-		return err
-	}
-	w.batch = make([]unio.Request, depth)
-	w.done = make([]unio.Completion, w.cfg.Batch)
-	w.slots = make([][]byte, depth)
+	w.batch = make([]unio.Request, requests)
+	w.done = make([]unio.Completion, cfg.Batch)
 	w.kinds = make([]kind, depth)
 	w.blocks = make([]int64, depth)
 	w.posted = make([]time.Duration, depth)
-	for i := range w.slots {
+	return w.openMemory(requests)
+}
+
+// pin keeps the goroutine on its thread if that was asked for.
+func (w *worker) pin() {
+	if w.cfg.Pinned {
+		runtime.LockOSThread()
+	}
+}
+
+// openMemory makes a piece of memory for each of the requests in flight.
+func (w *worker) openMemory(requests int) error {
+	align := max(w.dev.Info().MemoryAlign, 64)
+	stride := max((w.cfg.BlockSize+align-1)/align*align, align)
+	var err error
+	if w.memory, err = unio.NewBuffer(requests * stride); err != nil {
+		return err
+	}
+	pieces := make([][]byte, requests)
+	for i := range pieces {
 		at := i * stride
-		w.slots[i] = w.memory.Bytes()[at : at+w.cfg.BlockSize : at+w.cfg.BlockSize]
-		w.scramble(w.slots[i])
-		w.batch[i].Region = w.reg
+		pieces[i] = w.memory.Bytes()[at : at+w.cfg.BlockSize : at+w.cfg.BlockSize]
+		w.scramble(pieces[i])
+	}
+	w.slots = pieces[:w.cfg.Depth]
+	if w.cfg.Access.Kind == PingPong {
+		w.echo = echoes{memory: pieces[w.cfg.Depth:], halves: make([]uint8, w.cfg.Depth)}
 	}
 	return nil
 }
@@ -99,15 +112,14 @@ func (w *worker) close(context.Context) error {
 // warm reads each slot once, so that the memory is registered and the code is
 // warm when the clock starts.
 func (w *worker) warm(ctx context.Context) error {
-	if w.reg.Rights()&unio.Read == 0 {
+	if w.reg == nil || w.reg.Rights()&unio.Read == 0 || !w.offers(unio.OpRead) {
 		return nil
 	}
 	g := w.gen
-	for i := range w.batch {
-		r := &w.batch[i]
-		r.ID, r.Op, r.Offset, r.Data = uint64(i), unio.OpRead, g.block()*int64(w.cfg.BlockSize), w.slots[i]
+	for i, s := range w.slots {
+		*w.next() = unio.Request{ID: uint64(i), Op: unio.OpRead, Region: w.reg, Offset: g.block() * int64(w.cfg.BlockSize), Data: s}
 	}
-	if err := w.post(len(w.batch)); err != nil {
+	if err := w.post(); err != nil {
 		return err
 	}
 	if err := w.drain(ctx, func(*unio.Completion) {}); err != nil {
@@ -119,177 +131,27 @@ func (w *worker) warm(ctx context.Context) error {
 	return nil
 }
 
-// measure is the run: from origin until the deadline, then until nothing is in
-// flight.
-func (w *worker) measure(ctx context.Context, origin time.Time) error {
-	w.deadline = w.cfg.Ramp + w.cfg.Time
-	if w.cfg.Ramp == 0 {
-		w.begin()
-	}
-	w.tick = w.nextTick(0)
-	now := time.Since(origin)
-	for i := range w.batch {
-		w.prepare(i, uint64(i), now)
-	}
-	err := w.post(len(w.batch))
-	for err == nil && w.inFlight > 0 {
-		var n int
-		n, err = w.ch.Wait(ctx, w.done)
-		now = time.Since(origin)
-		w.inFlight -= n
-		if now >= w.tick {
-			w.turn(ctx, now)
-		}
-		if now >= w.deadline {
-			w.settleAll(n, now)
-			break
-		}
-		for i := range w.done[:n] {
-			c := &w.done[i]
-			w.settle(c, now)
-			w.prepare(i, c.ID, now)
-		}
-		if n > 0 && err == nil {
-			err = w.post(n)
-		}
-	}
-	return w.finish(ctx, origin, err)
+// offers reports whether the device has an operation.
+func (w *worker) offers(op unio.Opcode) bool {
+	i := w.dev.Info()
+	return (i.Native | i.Provided).Has(op)
 }
 
-// finish takes back what is in flight and closes the account.
-func (w *worker) finish(ctx context.Context, origin time.Time, err error) error {
-	if ctx.Err() != nil {
-		err = nil // interrupted: what was measured so far counts
-	}
-	drained := w.drain(context.WithoutCancel(ctx), func(c *unio.Completion) {
-		w.settle(c, time.Since(origin))
-	})
-	w.ended = time.Since(origin)
-	if w.measured {
-		w.mon.publish(&w.tally, w.window(w.ended))
-		w.stats = difference(w.ch.Stats(), w.base)
-	}
-	w.tally.reset()
-	if err == nil {
-		err = drained
-	}
-	return err
+// next returns the entry of the batch for one more request. What is in it is
+// what was there last time.
+func (w *worker) next() *unio.Request {
+	r := &w.batch[w.filled]
+	w.filled++
+	return r
 }
 
-// prepare makes entry i of the batch the next request of slot id.
-func (w *worker) prepare(i int, id uint64, now time.Duration) {
-	r := &w.batch[i]
-	r.ID = id
-	w.posted[id] = now
-	if w.cfg.FlushEvery > 0 && w.unsynced >= w.cfg.FlushEvery {
-		w.unsynced = 0
-		w.kinds[id] = kindFlush
-		r.Op, r.Flags, r.Data = unio.OpFlush, 0, nil
-		return
-	}
-	b := w.gen.block()
-	read := w.gen.read()
-	if w.ledger != nil {
-		b = w.ledger.claim(&w.gen, b)
-	}
-	w.blocks[id] = b
-	r.Offset = b * int64(w.cfg.BlockSize)
-	r.Data = w.slots[id]
-	if read {
-		w.kinds[id] = kindRead
-		r.Op, r.Flags = unio.OpRead, 0
-		return
-	}
-	w.kinds[id] = kindWrite
-	w.unsynced++
-	r.Op, r.Flags = unio.OpWrite, 0
-	if w.cfg.Durable {
-		r.Flags = unio.Durable
-	}
-	if w.ledger != nil {
-		w.ledger.write(b, r.Data, r.Offset)
-	}
-}
-
-// post posts the first n entries of the batch. The channel is as deep as there
-// are slots, so that a refusal is an error.
-func (w *worker) post(n int) error {
-	n, err := w.ch.Post(w.batch[:n]...)
+// post posts the batch. The channel is as deep as there are entries, so that a
+// refusal is an error.
+func (w *worker) post() error {
+	n, err := w.ch.Post(w.batch[:w.filled]...)
+	w.filled = 0
 	w.inFlight += n
 	return err
-}
-
-func (w *worker) settleAll(n int, now time.Duration) {
-	for i := range w.done[:n] {
-		w.settle(&w.done[i], now)
-	}
-}
-
-// settle counts one completion.
-func (w *worker) settle(c *unio.Completion, now time.Duration) {
-	k := w.kinds[c.ID]
-	if w.ledger != nil && k != kindFlush {
-		b := w.blocks[c.ID]
-		if k == kindRead && c.Err == nil {
-			w.ledger.check(b, w.slots[c.ID], b*int64(w.cfg.BlockSize))
-		}
-		w.ledger.done(b, k == kindWrite && c.Err != nil)
-	}
-	if c.Err != nil {
-		w.fail(c.Err)
-		return
-	}
-	w.tally.latency[k].Record(int64(now - w.posted[c.ID]))
-}
-
-// fail counts an error, and gives up after very many.
-func (w *worker) fail(err error) {
-	w.tally.errors++
-	if w.errors++; w.errors == maxErrors {
-		w.gaveUp, w.deadline = true, 0
-	}
-	if len(w.failures) < maxFailures {
-		w.failures = append(w.failures, err.Error())
-	}
-}
-
-// turn does what is due at a tick: it reports what was counted before it.
-func (w *worker) turn(ctx context.Context, now time.Duration) {
-	switch {
-	case w.measured:
-		w.mon.publish(&w.tally, w.window(w.tick-1))
-		w.tally.reset()
-	case now >= w.cfg.Ramp:
-		w.begin()
-	default:
-		w.mon.glance(&w.tally)
-		w.tally.reset()
-	}
-	if ctx.Err() != nil {
-		w.deadline = 0
-	}
-	w.tick = w.nextTick(now)
-}
-
-// nextTick keeps to the timeline's windows, which begin when the ramp is over.
-func (w *worker) nextTick(now time.Duration) time.Duration {
-	if !w.measured {
-		return min(now+tickEvery, w.cfg.Ramp)
-	}
-	since := max(now-w.cfg.Ramp, 0)
-	return w.cfg.Ramp + since - since%tickEvery + tickEvery
-}
-
-// begin starts the account when the ramp is over.
-func (w *worker) begin() {
-	w.measured = true
-	w.tally.reset()
-	w.base = w.ch.Stats()
-}
-
-// window returns the timeline's window that a time since the origin lies in.
-func (w *worker) window(at time.Duration) int {
-	return int(max(at-w.cfg.Ramp, 0) / w.cfg.interval())
 }
 
 // drain reaps until nothing is in flight.
@@ -314,18 +176,5 @@ func (w *worker) scramble(b []byte) {
 		for j := range 8 {
 			b[i+j] = byte(x >> (8 * j))
 		}
-	}
-}
-
-// difference returns what was counted between two readings, of what a Result
-// tells about.
-func difference(now, base unio.Stats) unio.Stats {
-	return unio.Stats{
-		BouncedBytes: now.BouncedBytes - base.BouncedBytes,
-		Assisted:     now.Assisted - base.Assisted,
-		Doorbells:    now.Doorbells - base.Doorbells,
-		Syscalls:     now.Syscalls - base.Syscalls,
-		Inline:       now.Inline - base.Inline,
-		Sleeps:       now.Sleeps - base.Sleeps,
 	}
 }

@@ -132,12 +132,13 @@ func (d *Domain) dismiss(q *queuePair) {
 
 // concerned returns the connections that may be using e.
 func (d *Domain) concerned(e *Exposure) (all []*queuePair) {
+	if e.only != nil {
+		return []*queuePair{e.only}
+	}
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	for q := range d.pairs {
-		if e.only == nil || e.only == q {
-			all = append(all, q)
-		}
+		all = append(all, q)
 	}
 	return all
 }

@@ -23,6 +23,7 @@ type Service struct {
 	exposure *Exposure  // guarded by mu; nil until the peer has been told of it, and after Revoke
 	conn     *queuePair // guarded by mu; nil until the connection works
 	revoked  bool       // guarded by mu
+	gone     bool       // Disconnect was called; guarded by mu
 }
 
 // StoreInfo describes the device behind a region. See [unio.Info].
@@ -100,6 +101,7 @@ func (s *Service) Revoke() {
 func (s *Service) Disconnect() {
 	s.mu.Lock()
 	q := s.conn
+	s.gone = true
 	s.mu.Unlock()
 	if q != nil {
 		_ = q.Close() // never fails
@@ -109,8 +111,12 @@ func (s *Service) Disconnect() {
 // adopt remembers the connection.
 func (s *Service) adopt(q *queuePair) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.conn = q
+	gone := s.gone
+	s.mu.Unlock()
+	if gone {
+		_ = q.Close() // never fails
+	}
 }
 
 // grant remembers what the peer was told of.
