@@ -175,13 +175,16 @@ func (ar *area) changed(poisoned bool) error {
 
 // fillByte sets every byte of p.
 func fillByte(p []byte, b byte) {
-	for i := range p {
-		p[i] = b
+	for n := copy(p, []byte{b}); n > 0 && n < len(p); n *= 2 {
+		copy(p[n:], p[:n])
 	}
 }
 
 // other returns the index of the first byte of p that is not b, or -1.
 func other(p []byte, b byte) int {
+	if bytes.Count(p, []byte{b}) == len(p) {
+		return -1
+	}
 	for i, c := range p {
 		if c != b {
 			return i

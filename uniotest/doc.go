@@ -14,7 +14,10 @@
 // UNIOTEST_SEED in the environment) repeats it as far as scheduling allows.
 // -uniotest.n (or UNIOTEST_N) scales the work, in percent.
 //
+// [RunPeers] does for connections what Run does for devices: messages, and
+// memory that one side exposes to the other.
+//
 // [RAMDisk] is a slow, reordering block device in memory, for tests of what is
-// above a device. Packages faults and crash have devices around devices: one
+// above a device, and [Pair] two such devices that are each other's peer. Packages faults and crash have devices around devices: one
 // injects failures, the other keeps what a power cut would leave.
 package uniotest

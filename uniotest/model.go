@@ -123,9 +123,9 @@ func payload(rng *rand.Rand, n int) []byte {
 		binary.LittleEndian.PutUint64(p[i:], rng.Uint64())
 	}
 	p = p[:n]
-	for i, b := range p {
-		if b == poisonByte {
-			p[i] = 1
+	for i, left := 0, p; i >= 0; left = left[i+1:] {
+		if i = bytes.IndexByte(left, poisonByte); i >= 0 {
+			left[i] = 1
 		}
 	}
 	return p

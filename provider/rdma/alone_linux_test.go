@@ -16,7 +16,7 @@ func TestPostedGoesOnAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, op := range []unio.Opcode{unio.OpWrite, unio.OpSend} {
 				cfg.KeepAlive, cfg.MaxMessage = -1, size // no pulse helps
-				b := buffer(t, size) // freed after the connections are closed
+				b := buffer(t, size)                     // freed after the connections are closed
 				h := newHost(t, cfg, cfg)
 				k := newLink(t, h.addr(), lane{}, lane{})
 				conn := dialTo(t, k.addr(), cfg)

@@ -28,7 +28,7 @@ func (m *meeting) establish(a agreement, d *Domain) (*queuePair, error) {
 	}
 	q := m.q
 	q.domain, q.local, q.remote, q.initiator = d, m.tcp.LocalAddr(), m.tcp.RemoteAddr(), a.settings.Initiator
-	q.alive, q.sink, q.wire = m.cfg.KeepAlive, randomSTag(), s
+	q.alive, q.longest, q.sink, q.wire = m.cfg.KeepAlive, m.cfg.MaxMessage, randomSTag(), s
 	q.wakeUp, q.ended = make(chan struct{}, 1), make(chan struct{})
 	q.peer = PeerInfo{
 		Unio: a.peer != nil, CRC: a.settings.CRC, TLS: m.tls != nil, Revision: int(a.settings.Revision),
@@ -45,7 +45,7 @@ func (m *meeting) establish(a agreement, d *Domain) (*queuePair, error) {
 		fpdu = largeFPDU
 	}
 	if q.own.credits.unlimited = a.peer == nil; q.own.credits.unlimited {
-		q.in.owed, q.in.largest = earlyMessages, earlySize
+		q.in.owed = earlyMessages
 	}
 	// A peer of ours may wait for our first FPDU, and an RTR is not always owed.
 	q.silence.probe = q.initiator && a.settings.RTR == 0 && a.peer != nil && q.peer.ORD > 0

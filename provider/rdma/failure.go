@@ -24,7 +24,7 @@ type failure struct {
 	layer  unio.Layer
 	cause  error    // of the connection's end
 	detail string   // more about it
-	blamed *unio.Op // the request that the peer objected to, if it is in flight
+	blamed *unio.Op // the request in flight that is the reason, if there is one; nil again once all have ended
 	clean  bool     // somebody has closed it: nothing is wrong
 }
 
@@ -130,6 +130,9 @@ func (q *queuePair) terminate(t iwarp.Terminate, detail string) {
 		text += ": " + detail
 	}
 	f := &failure{layer: layerOf(t.Cause), cause: errorOf(t.Cause), detail: text}
+	if t.Cause == iwarp.CauseTooLong && q.in.posted.len() > 0 {
+		f.blamed = *q.in.posted.front()
+	}
 	q.goodbye.word = q.sender().Terminate(t) == nil
 	q.fail(f)
 }

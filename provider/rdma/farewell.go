@@ -26,6 +26,7 @@ func (q *queuePair) fail(f *failure) {
 	q.failure = f
 	q.detachBatch()
 	q.endAll(f)
+	f.blamed = nil // its place may be another request's soon
 	q.releaseAnswers()
 	q.answers, q.lookup, q.unwanted = ring[answer]{}, nil, nil
 	if q.report != nil && !f.clean {

@@ -23,7 +23,7 @@ func (l *lane) room() int {
 	if l.rate == 0 {
 		return 1 << 20
 	}
-	return max(16<<10, int(float64(l.rate)*(l.delay+l.jitter).Seconds()))
+	return max(16<<10, int(float64(l.rate)*(l.delay+l.jitter+10*time.Millisecond).Seconds()))
 }
 
 // The directions of a link.

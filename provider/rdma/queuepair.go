@@ -21,6 +21,7 @@ type queuePair struct {
 	page      controlPage   // STags of ours and of the peer's; immutable but for its content, which mu guards
 	alive     time.Duration // see Config.KeepAlive; immutable
 	initiator bool          // immutable
+	longest   int           // Config.MaxMessage; immutable
 
 	// exposures are what this peer alone may reach. Guarded by domain.mu.
 	exposures map[*Exposure]struct{}

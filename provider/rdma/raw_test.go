@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -32,10 +33,11 @@ type raw struct {
 // rawConfig says how a raw peer introduces itself. The zero value asks for nothing: neither CRCs, nor Reads, nor an RTR.
 type rawConfig struct {
 	iwarp.SetupConfig
-	private []byte
-	unio    bool // with a trailer, and control as the STag in it
-	control uint32
-	crc     bool
+	private  []byte
+	unio     bool // with a trailer, and control as the STag in it
+	control  uint32
+	features uint16
+	crc      bool
 }
 
 func (c *rawConfig) complete() {
@@ -44,7 +46,7 @@ func (c *rawConfig) complete() {
 		c.CRC = iwarp.CRCAlways
 	}
 	if c.unio {
-		t := trailer{version: trailerVersion, control: c.control, message: 1 << 20}
+		t := trailer{version: trailerVersion, control: c.control, message: 1 << 20, features: c.features}
 		c.private = t.append(c.private)
 	}
 }
@@ -52,18 +54,25 @@ func (c *rawConfig) complete() {
 // rawDial connects to a Listener of this package.
 func rawDial(t testing.TB, addr string, cfg rawConfig) *raw {
 	t.Helper()
-	cfg.complete()
 	p := rawConnect(t, addr)
+	p.initiate(cfg)
+	return p
+}
+
+// initiate asks for a connection, which it must get.
+func (p *raw) initiate(cfg rawConfig) {
+	p.t.Helper()
+	cfg.complete()
 	i, err := iwarp.NewInitiator(cfg.SetupConfig, cfg.private)
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	p.write(i.Request())
 	for {
 		n, o := i.Feed(p.more())
 		p.in = p.in[n:]
 		if o.Err != nil {
-			t.Fatal(o.Err)
+			p.t.Fatal(o.Err)
 		}
 		if o.Status == iwarp.StatusReady {
 			break
@@ -71,7 +80,6 @@ func rawDial(t testing.TB, addr string, cfg rawConfig) *raw {
 	}
 	p.data, p.trailer = cutTrailer(bytes.Clone(i.Reply().Private))
 	p.begin(i.Settings())
-	return p
 }
 
 // rawConnect connects, and says nothing yet.
@@ -271,8 +279,11 @@ func (p *raw) next() (iwarp.Event, error) {
 
 // await returns the next message of a kind; what comes before it is dropped, but for Reads, which are answered with zeros.
 func (p *raw) await(op iwarp.Opcode) (iwarp.Event, error) {
-	for {
+	for end := time.Now().Add(patience); ; {
 		e, err := p.next()
+		if err == nil && time.Now().After(end) {
+			err = os.ErrDeadlineExceeded
+		}
 		if err != nil {
 			return e, err
 		}

@@ -15,17 +15,14 @@ type receives struct {
 	limit   uint32 // how many messages may come in all, from the beginning; wraps around
 	told    uint32 // the limit that the peer knows
 	arrived uint32 // how many have begun to come
-	largest int    // a Recv that was cancelled, in bytes: what a parked message may have
+	kept    int    // bytes of parked messages; at most queuePair.longest
 	// partial says that a message has come in part: into the last parked one if parking, otherwise into the oldest Recv.
 	partial, parking bool
 }
 
-// A peer of other make may send as soon as it is connected, before the application has posted a Recv at all. So many
-// messages, of so many bytes, are kept until then; afterwards a message for which there is no Recv ends the connection.
-const (
-	earlyMessages = 8
-	earlySize     = 64 << 10
-)
+// earlyMessages of a peer of other make, which may send as soon as it is connected, are kept until the application posts its
+// first Recv; afterwards a message for which there is no Recv ends the connection.
+const earlyMessages = 8
 
 // A parked message waits for a Recv.
 type parked struct {
@@ -57,6 +54,7 @@ func (q *queuePair) unpark() {
 	in := &q.in
 	for in.parked.len() > 0 && in.parked.front().whole && in.posted.len() > 0 && q.failure == nil {
 		m := in.parked.pop()
+		in.kept -= len(m.data)
 		op := in.posted.pop()
 		if len(m.data) > room(&op.Request) {
 			in.posted.push(op) // the only one that is looked at any more
@@ -84,11 +82,12 @@ func (q *queuePair) toReceive(at, n int) (p []byte, why iwarp.Refusal, ok bool) 
 		return piece(&op.Request, at), 0, true
 	}
 	m := in.parked.at(in.parked.len() - 1)
-	if n > in.largest-at {
-		return nil, iwarp.RefuseTooLong, false
-	}
-	if len(m.data) < at+n {
-		m.data = append(m.data, make([]byte, at+n-len(m.data))...)
+	if more := at + n - len(m.data); more > 0 {
+		if more > q.longest-in.kept {
+			return nil, iwarp.RefuseTooLong, false
+		}
+		in.kept += more
+		m.data = append(m.data, make([]byte, more)...)
 	}
 	return m.data[at : at+n], 0, true
 }
@@ -135,6 +134,7 @@ func (q *queuePair) received(e *iwarp.Event) {
 	in.partial = false
 	if in.parking {
 		m := in.parked.at(in.parked.len() - 1)
+		in.kept -= len(m.data) - n
 		m.data, m.flags, m.value, m.whole = m.data[:n], flags, value, true
 		q.unpark()
 		return
@@ -161,12 +161,12 @@ func (q *queuePair) unpost(i int) {
 	in := &q.in
 	op := *in.posted.at(i)
 	in.posted.remove(i)
-	in.largest = max(in.largest, int(op.Size()))
 	if i == 0 && in.partial && !in.parking {
 		have := make([]byte, 0, op.Size())
 		for len(have) < int(op.Size()) {
 			have = append(have, piece(&op.Request, len(have))...)
 		}
+		in.kept += len(have)
 		in.parked.push(parked{data: have})
 		in.parking = true
 	}

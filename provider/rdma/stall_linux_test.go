@@ -36,8 +36,20 @@ func stalling(reg *unio.Region) map[string][]unio.Request {
 	}
 }
 
-// TestCloseOfStalledPeer closes a connection whose peer does not answer any more: soon, and everything in flight ends.
-func TestCloseOfStalledPeer(t *testing.T) {
+// TestStall waits, for all of its parts at once.
+func TestStall(t *testing.T) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	for name, test := range map[string]func(*testing.T){
+		"Close": testCloseOfStalledPeer, "cancel": testCancelOfStalledPeer, "cancel one after another": testCancelOneAfterAnother,
+		"cancel without Reads": testCancelWriteWithoutReads,
+	} {
+		all.Go(func() { t.Run(name, test) })
+	}
+}
+
+// testCloseOfStalledPeer closes a connection whose peer does not answer any more: soon, and everything in flight ends.
+func testCloseOfStalledPeer(t *testing.T) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	for name := range stalling(nil) {
@@ -84,9 +96,9 @@ func TestCloseOfStalledPeer(t *testing.T) {
 	}
 }
 
-// TestCancelOfStalledPeer cancels what is in flight to a peer that does not answer any more: all of it ends soon, if need be
+// testCancelOfStalledPeer cancels what is in flight to a peer that does not answer any more: all of it ends soon, if need be
 // with the connection, and its memory is ours again.
-func TestCancelOfStalledPeer(t *testing.T) {
+func testCancelOfStalledPeer(t *testing.T) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	for name := range stalling(nil) {
@@ -136,9 +148,9 @@ func TestCancelOfStalledPeer(t *testing.T) {
 
 func all8(b []byte) bool { return all(b, secret) }
 
-// TestCancelOneAfterAnother cancels two Writes, one while the other's end is still awaited: the second does not wait for
+// testCancelOneAfterAnother cancels two Writes, one while the other's end is still awaited: the second does not wait for
 // longer than the first would have.
-func TestCancelOneAfterAnother(t *testing.T) {
+func testCancelOneAfterAnother(t *testing.T) {
 	l := rawListen(t)
 	conn, p := l.meet(rawConfig{unio: true, SetupConfig: iwarp.SetupConfig{IRD: 16, ORD: 16}}, func(addr string) (*Conn, error) {
 		return Dial(t.Context(), addr, Config{KeepAlive: time.Minute})
@@ -174,9 +186,9 @@ func TestCancelOneAfterAnother(t *testing.T) {
 	}
 }
 
-// TestCancelWriteWithoutReads cancels a Write to a peer that permits no Reads, so that nothing ever says that it is placed. It
+// testCancelWriteWithoutReads cancels a Write to a peer that permits no Reads, so that nothing ever says that it is placed. It
 // has not succeeded, and the connection goes on.
-func TestCancelWriteWithoutReads(t *testing.T) {
+func testCancelWriteWithoutReads(t *testing.T) {
 	l := rawListen(t)
 	k := newLink(t, l.addr(), lane{rate: 50 << 20}, lane{})
 	var conn *Conn
@@ -217,5 +229,34 @@ func TestCancelWriteWithoutReads(t *testing.T) {
 	time.Sleep(cancelTime + 100*time.Millisecond)
 	if err := conn.Err(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTerminateAndReset: a peer that says why it ends the connection, and then resets it, is heard, although it shows first
+// when writing fails.
+func TestTerminateAndReset(t *testing.T) {
+	l := rawListen(t)
+	conn, p := l.meet(rawConfig{unio: true, SetupConfig: iwarp.SetupConfig{IRD: 16, ORD: 16}}, func(addr string) (*Conn, error) {
+		return Dial(t.Context(), addr, Config{})
+	})
+	reg := attach(t, conn, Key{STag: 0x1200, Base: 1 << 40, Size: 1 << 20}, unio.ReadWrite)
+	post(t, conn, unio.Request{ID: 1, Op: unio.OpRead, Region: reg, Data: make([]byte, 8)})
+	e, err := p.await(iwarp.OpReadRequest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.q.mu.Lock() // so that nobody reads
+	p.send(func(s *iwarp.Sender) error { return s.Terminate(iwarp.TerminateRead(e.Read, 1, iwarp.RefuseAccess, 0)) })
+	_ = p.tcp.SetLinger(0)
+	_ = p.tcp.Close()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		conn.q.silence.probe = true // something to write
+		if conn.q.transmit(); conn.q.failure != nil {
+			break
+		}
+	}
+	conn.q.mu.Unlock()
+	if d := wait(t, conn); !errors.Is(d.Err, unio.ErrAccess) {
+		t.Errorf("%+v", d)
 	}
 }

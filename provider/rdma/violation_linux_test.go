@@ -45,6 +45,7 @@ type violation struct {
 	read  bool // the Terminate has the Read Request too
 	unio  bool // the peer says that it is one of ours
 	recv  int  // bytes of the Recv that is posted; 0: none
+	taken bool // which a message takes before
 	crc   bool // makes sense only with CRCs
 }
 
@@ -97,8 +98,15 @@ func testViolations(t *testing.T, crc bool) {
 			}
 			brokenBy(t, p.conn, layerOf(v.cause), v.cause, "terminated at this end")
 			if v.recv > 0 {
-				c := wait(t, p.conn)
-				failedWith(t, c.Err, unio.ErrDisconnected, unio.OpRecv, layerOf(v.cause), p.conn)
+				cause := unio.ErrDisconnected
+				if v.cause == iwarp.CauseTooLong {
+					cause = unio.ErrOutOfRange // it is this Recv that is too short
+				}
+				if d := wait(t, p.conn); !v.taken {
+					failedWith(t, d.Err, cause, unio.OpRecv, layerOf(v.cause), p.conn)
+				} else if d.Err != nil {
+					t.Error(d.Err)
+				}
 			}
 			h.check()
 		})
@@ -201,8 +209,23 @@ func violations() []violation {
 		{name: "atomic of a peer that is not ours", do: atomic(every, 0, 0), cause: iwarp.CauseOpcode},
 		{name: "immediate data of a peer that is not ours", do: say(message(iwarp.OpImmediate, 0), one), cause: iwarp.CauseOpcode},
 
-		{name: "Send without a Recv", do: tooMany(iwarp.OpSend, one), cause: iwarp.CauseNoBuffer},
-		{name: "empty Send without a Recv", do: tooMany(iwarp.OpSendSolicited, nil), cause: iwarp.CauseNoBuffer},
+		{
+			name: "Send without a Recv", recv: 8, taken: true, cause: iwarp.CauseNoBuffer,
+			do: in(message(iwarp.OpSend, 0), one, untagged(ddpLast, iwarp.OpSend, 0, 0, 2, 0), one),
+		},
+		{
+			name: "empty Send without a Recv", recv: 8, taken: true, cause: iwarp.CauseNoBuffer,
+			do: in(message(iwarp.OpSendSolicited, 0), nil, untagged(ddpLast, iwarp.OpSendSolicited, 0, 0, 2, 0), nil),
+		},
+		{name: "more Sends before the first Recv than are kept", do: func(p *violator) []byte {
+			var b []byte
+			for i := range uint32(earlyMessages + 1) {
+				b = append(b, p.fpdu(untagged(ddpLast, iwarp.OpSend, 0, 0, i+1, 0), one)...)
+			}
+			p.write(b)
+			return untagged(ddpLast, iwarp.OpSend, 0, 0, earlyMessages+1, 0)
+		}, cause: iwarp.CauseNoBuffer},
+		{name: "empty Send without a credit", unio: true, do: say(message(iwarp.OpSendSolicited, 0)), cause: iwarp.CauseNoBuffer},
 		{name: "immediate data without a Recv", unio: true, do: say(message(iwarp.OpImmediate, 0), one), cause: iwarp.CauseNoBuffer},
 		{name: "Send without a credit", unio: true, do: say(message(iwarp.OpSend, 0), one), cause: iwarp.CauseNoBuffer},
 		{name: "Send longer than its Recv", recv: 7, do: say(message(iwarp.OpSend, 0), one), cause: iwarp.CauseTooLong},
@@ -326,14 +349,4 @@ func message(op iwarp.Opcode, queue uint32) []byte { return untagged(ddpLast, op
 func version(header []byte, v byte) []byte {
 	header[1] = header[1]&0x3f | v<<6
 	return header
-}
-
-// tooMany sends one message more than a peer of other make may before there is a Recv at all.
-func tooMany(op iwarp.Opcode, data []byte) func(*violator) []byte {
-	return func(p *violator) (at []byte) {
-		for msn := range uint32(earlyMessages + 1) {
-			at = p.say(untagged(ddpLast, op, 0, 0, msn+1, 0), data)
-		}
-		return at
-	}
 }
