@@ -102,6 +102,7 @@ type Incoming struct {
 const (
 	defaultDepth      = 64 // of a channel, as package unio has it
 	defaultReads      = 128
+	leastReads        = 4 // some are for what we ask ourselves
 	defaultMaxMessage = 16 << 20
 	largestMessage    = 1 << 30
 	defaultHandshake  = 5 * time.Second
@@ -133,7 +134,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.IRD = defaultReads
 	}
 	if c.ORD == 0 {
-		c.ORD = min(defaultReads, c.Channel.Depth+4) // a few for what we ask ourselves
+		c.ORD = min(defaultReads, max(c.Channel.Depth, leastReads))
 	}
 	if c.HandshakeTimeout <= 0 {
 		c.HandshakeTimeout = defaultHandshake

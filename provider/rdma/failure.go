@@ -130,7 +130,7 @@ func (q *queuePair) terminate(t iwarp.Terminate, detail string) {
 		text += ": " + detail
 	}
 	f := &failure{layer: layerOf(t.Cause), cause: errorOf(t.Cause), detail: text}
-	if t.Cause == iwarp.CauseTooLong && q.in.posted.len() > 0 {
+	if s, _ := t.Segment(); t.Cause == iwarp.CauseTooLong && s.Queue == 0 && q.in.posted.len() > 0 {
 		f.blamed = *q.in.posted.front()
 	}
 	q.goodbye.word = q.sender().Terminate(t) == nil

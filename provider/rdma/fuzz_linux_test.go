@@ -101,7 +101,7 @@ func (z *fuzzed) run(octets []byte) {
 		z.expose(d, fuzzSTag+uint32(i), rights)
 	}
 	z.heap = bytes.Repeat([]byte{secret}, 4096)
-	z.connect(Config{Domain: d, KeepAlive: -1})
+	z.connect(Config{Domain: d, KeepAlive: -1, HandshakeTimeout: time.Minute})
 	defer z.conn.Close()
 	z.post()
 	if z.mode&fuzzCRC != 0 {

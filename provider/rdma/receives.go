@@ -53,14 +53,12 @@ func (q *queuePair) post(op *unio.Op) {
 func (q *queuePair) unpark() {
 	in := &q.in
 	for in.parked.len() > 0 && in.parked.front().whole && in.posted.len() > 0 && q.failure == nil {
-		m := in.parked.pop()
-		in.kept -= len(m.data)
-		op := in.posted.pop()
-		if len(m.data) > room(&op.Request) {
-			in.posted.push(op) // the only one that is looked at any more
+		if len(in.parked.front().data) > room(&(*in.posted.front()).Request) {
 			q.reject(iwarp.CauseTooLong)
 			return
 		}
+		m, op := in.parked.pop(), in.posted.pop()
+		in.kept -= len(m.data)
 		spread(&op.Request, m.data)
 		q.finished.push(result{op: op, n: int64(len(m.data)), value: m.value, flags: m.flags})
 	}

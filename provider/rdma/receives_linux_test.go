@@ -51,6 +51,28 @@ func TestCancelRecvUnderWay(t *testing.T) {
 	}
 }
 
+// TestCancelRecvForLonger cancels a Recv under way whose message is too long for the next one: that one is the reason of the end.
+func TestCancelRecvForLonger(t *testing.T) {
+	h := newHost(t, Config{}, Config{})
+	p, c := h.raw(rawConfig{unio: true, control: 0x99})
+	post(t, c, unio.Request{ID: 1, Op: unio.OpRecv, Data: make([]byte, 16)}, unio.Request{ID: 2, Op: unio.OpRecv, Data: make([]byte, 3)},
+		unio.Request{ID: 3, Op: unio.OpRecv, Data: make([]byte, 16)})
+	p.write(p.fpdu(untagged(ddpMore, iwarp.OpSend, 0, 0, 1, 0), []byte("half a m")))
+	becomes(t, "half a message has come", func() bool { return partial(c) })
+	c.Channel().Cancel(1)
+	if d := wait(t, c); d.ID != 1 || !errors.Is(d.Err, unio.ErrCanceled) {
+		t.Fatalf("%+v", d)
+	}
+	p.write(p.fpdu(untagged(ddpLast, iwarp.OpSend, 0, 0, 1, 8), []byte("essage")))
+	for _, d := range waitFor(t, c, 2) {
+		if errors.Is(d.Err, unio.ErrOutOfRange) != (d.ID == 2) || d.ID == 3 && !errors.Is(d.Err, unio.ErrDisconnected) {
+			t.Errorf("%+v", d)
+		}
+	}
+	p.terminate()
+	h.check()
+}
+
 // TestRecvHistory posts and cancels Recvs at random while a peer sends at random, in segments, as much as it has been told it
 // may. Every message comes once, in order; every Recv ends once; the peer is never told too much.
 func TestRecvHistory(t *testing.T) {

@@ -45,6 +45,11 @@ type pipe struct {
 // pipeTurns bounds how often one connection's socket is read before others have their turn: TLS is read until it has nothing more.
 const pipeTurns = 64
 
+// pipeLimit is how much waits at most: a record, and what a peer that asks for new keys, again and again, gets of TLS itself.
+const pipeLimit = 64 << 10
+
+var errBacklog = errors.New("the peer does not read what TLS has to say")
+
 // Read implements net.Conn.
 func (p *pipe) Read(b []byte) (int, error) {
 	if p.wire == nil {
@@ -66,6 +71,9 @@ func (p *pipe) Read(b []byte) (int, error) {
 func (p *pipe) Write(b []byte) (int, error) {
 	if p.wire == nil {
 		return p.Conn.Write(b)
+	}
+	if len(p.out) > pipeLimit {
+		return 0, errBacklog
 	}
 	p.out = append(p.out, b...)
 	return len(b), nil

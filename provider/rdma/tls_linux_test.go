@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/unio-stack/unio"
+	"github.com/unio-stack/unio/internal/iwarp"
 )
 
 // TestTLSIdentity: both ends show certificates, and the application sees the peer's.
@@ -304,5 +306,85 @@ func TestTLSCut(t *testing.T) {
 			}
 			h.check()
 		})
+	}
+}
+
+// corked holds back what is written until it is told to send it, all at once.
+type corked struct {
+	net.Conn
+	held []byte
+	off  bool
+}
+
+func (c *corked) Write(b []byte) (int, error) {
+	if c.off {
+		return c.Conn.Write(b)
+	}
+	c.held = append(c.held, b...)
+	return len(b), nil
+}
+
+// TestTLSBehindReply has a peer send more in one go with its Reply. Nobody polls, and nothing else comes; it is seen all the same.
+func TestTLSBehindReply(t *testing.T) {
+	a := newAuthority(t)
+	d := NewDomain()
+	memory := buffer(t, 4096)
+	e, err := d.Expose(memory, unio.ReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := rawListen(t)
+	done := make(chan error, 1)
+	go func() {
+		done <- func() error {
+			p, err := l.accept()
+			if err != nil {
+				return err
+			}
+			cork := &corked{Conn: p.tcp, off: true}
+			p.conn = tls.Server(cork, a.server())
+			if err := p.conn.(*tls.Conn).Handshake(); err != nil {
+				return err
+			}
+			cork.off = false
+			if err := p.respond(rawConfig{SetupConfig: iwarp.SetupConfig{IRD: 4, ORD: 4}}); err != nil {
+				return err
+			}
+			k := e.Key()
+			if _, err := p.conn.Write(p.fpdu(tagged(ddpLast, iwarp.OpWrite, k.STag, k.Base), []byte{secret})); err != nil {
+				return err
+			}
+			_, err = p.tcp.Write(cork.held)
+			return err
+		}()
+	}()
+	cfg := Config{TLS: a.client(), Domain: d, KeepAlive: -1, Verbs: true}
+	c, err := Dial(t.Context(), l.addr(), cfg)
+	if err := errors.Join(err, <-done); err != nil {
+		t.Fatal(err)
+	}
+	becomes(t, "what came behind the Reply is placed", func() bool {
+		c.q.mu.Lock()
+		defer c.q.mu.Unlock()
+		return memory.Bytes()[0] == secret
+	})
+	go func() { _ = l.tcp.Close() }()
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTLSBacklog: what TLS says by itself, such as answers to a peer that asks for new keys again and again, is bounded.
+func TestTLSBacklog(t *testing.T) {
+	p := &pipe{wire: &socket{}}
+	total := 0
+	for range 1 << 20 {
+		n, err := p.Write(make([]byte, 100))
+		if total += n; err != nil {
+			break
+		}
+	}
+	if total > 1<<20 {
+		t.Errorf("%d octets wait", total)
 	}
 }

@@ -2,6 +2,7 @@ package rdma
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"testing"
 
@@ -46,11 +47,13 @@ type violation struct {
 	unio  bool // the peer says that it is one of ours
 	recv  int  // bytes of the Recv that is posted; 0: none
 	taken bool // which a message takes before
-	crc   bool // makes sense only with CRCs
+	// blamed says that the Recv is the reason.
+	blamed bool
+	crc    bool // makes sense only with CRCs
 }
 
 func testViolations(t *testing.T, crc bool) {
-	h := newHost(t, Config{IRD: hostIRD}, Config{})
+	h := newHost(t, Config{IRD: hostIRD, MaxMessage: hostMessage}, Config{})
 	small := buffer(t, 4096)
 	fill(h.memory.Bytes(), secret)
 	fill(small.Bytes(), secret)
@@ -98,14 +101,17 @@ func testViolations(t *testing.T, crc bool) {
 			}
 			brokenBy(t, p.conn, layerOf(v.cause), v.cause, "terminated at this end")
 			if v.recv > 0 {
-				cause := unio.ErrDisconnected
-				if v.cause == iwarp.CauseTooLong {
-					cause = unio.ErrOutOfRange // it is this Recv that is too short
+				d, cause := wait(t, p.conn), unio.ErrDisconnected
+				if v.blamed {
+					cause = unio.ErrOutOfRange
 				}
-				if d := wait(t, p.conn); !v.taken {
+				if !v.taken {
 					failedWith(t, d.Err, cause, unio.OpRecv, layerOf(v.cause), p.conn)
 				} else if d.Err != nil {
 					t.Error(d.Err)
+				}
+				if errors.Is(d.Err, unio.ErrOutOfRange) != v.blamed {
+					t.Errorf("%v: is the Recv the reason? %v", d.Err, v.blamed)
 				}
 			}
 			h.check()
@@ -225,12 +231,16 @@ func violations() []violation {
 			p.write(b)
 			return untagged(ddpLast, iwarp.OpSend, 0, 0, earlyMessages+1, 0)
 		}, cause: iwarp.CauseNoBuffer},
+		{
+			name: "Send before the first Recv that is longer than what is kept", cause: iwarp.CauseTooLong,
+			do: in(first, make([]byte, 60_000), untagged(ddpLast, iwarp.OpSend, 0, 0, 1, 60_000), make([]byte, hostMessage-60_000+1)),
+		},
 		{name: "empty Send without a credit", unio: true, do: say(message(iwarp.OpSendSolicited, 0)), cause: iwarp.CauseNoBuffer},
 		{name: "immediate data without a Recv", unio: true, do: say(message(iwarp.OpImmediate, 0), one), cause: iwarp.CauseNoBuffer},
 		{name: "Send without a credit", unio: true, do: say(message(iwarp.OpSend, 0), one), cause: iwarp.CauseNoBuffer},
-		{name: "Send longer than its Recv", recv: 7, do: say(message(iwarp.OpSend, 0), one), cause: iwarp.CauseTooLong},
+		{name: "Send longer than its Recv", recv: 7, blamed: true, do: say(message(iwarp.OpSend, 0), one), cause: iwarp.CauseTooLong},
 		{
-			name: "Send longer than its Recv, in its second segment", recv: 15, cause: iwarp.CauseTooLong,
+			name: "Send longer than its Recv, in its second segment", recv: 15, blamed: true, cause: iwarp.CauseTooLong,
 			do: in(first, one, untagged(ddpLast, iwarp.OpSend, 0, 0, 1, 8), one),
 		},
 		{name: "message number left out", recv: 8, do: say(untagged(ddpLast, iwarp.OpSend, 0, 0, 2, 0), one), cause: iwarp.CauseMSNRange},
@@ -278,7 +288,7 @@ func violations() []violation {
 		{name: "Atomic Response that nobody asked for", unio: true, do: say(message(iwarp.OpAtomicResponse, 3), make([]byte, 12)), cause: iwarp.CauseOpcode},
 
 		{name: "Read Request cut short", do: say(message(iwarp.OpReadRequest, 1), readRequest(8, 1, 0)[:20]), cause: iwarp.CauseOperationUnstated},
-		{name: "Read Request with more behind it", do: say(message(iwarp.OpReadRequest, 1), readRequest(8, 1, 0), one), cause: iwarp.CauseTooLong},
+		{name: "Read Request with more behind it", recv: 8, do: say(message(iwarp.OpReadRequest, 1), readRequest(8, 1, 0), one), cause: iwarp.CauseTooLong},
 		{name: "Read Request in two segments", do: say(untagged(ddpMore, iwarp.OpReadRequest, 0, 1, 1, 0), readRequest(8, 1, 0)), cause: iwarp.CauseOperationUnstated},
 		{name: "Atomic Request cut short", unio: true, do: say(message(iwarp.OpAtomicRequest, 1), one), cause: iwarp.CauseOperationUnstated},
 		{name: "Terminate without content", do: say(message(iwarp.OpTerminate, 2)), cause: iwarp.CauseOperationUnstated},
@@ -313,7 +323,10 @@ func violations() []violation {
 	}
 }
 
-const hostIRD = 8
+const (
+	hostIRD     = 8
+	hostMessage = 64 << 10
+)
 
 // ownBytes are what a Write that goes wrong in its second segment has in its first.
 var ownBytes = bytes.Repeat([]byte{secret}, 16)
