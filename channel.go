@@ -95,12 +95,12 @@ func newChannel(dev *Device, cfg ChannelConfig) (*Channel, error) {
 	}
 	c := &Channel{
 		dev: dev, q: q, cfg: cfg,
-		ready:    newFIFO(cfg.Depth),
-		fences:   newFIFO(cfg.Depth),
-		epochs:   make([]uint32, ceilPow2(cfg.Depth+1)),
-		spin:     spinner{fixed: cfg.Spin},
-		thread:   threadID(),
-		done:     make(chan struct{}),
+		ready:  newFIFO(cfg.Depth),
+		fences: newFIFO(cfg.Depth),
+		epochs: make([]uint32, ceilPow2(cfg.Depth+1)),
+		spin:   spinner{fixed: cfg.Spin},
+		thread: threadID(),
+		done:   make(chan struct{}),
 	}
 	c.assists.limit = min(cfg.Depth, maxBounces)
 	return c, nil

@@ -113,7 +113,7 @@ func (c *Channel) fail(op *Op) {
 		*e = *known
 	} else if errors.Is(op.err, ErrCanceled) {
 		e.Layer = LayerCore
-	} else if op.n > 0 {
+	} else if op.n > 0 && !op.Op.isMessage() {
 		e.BadByte = op.Offset + op.n
 	}
 	e.Op, e.Device = op.Op, c.dev.info.Name

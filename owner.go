@@ -1,6 +1,7 @@
 package unio
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"slices"
@@ -152,14 +153,24 @@ func (c *Channel) attend() {
 			c.submit(op)
 		}
 	}
-	for _, o := range cancels {
-		for _, op := range c.ops {
+	if len(cancels) > 0 {
+		c.cancelAll(cancels)
+	}
+	c.pump()
+}
+
+// cancelAll carries out orders to cancel, the youngest requests first: an older message is not to be taken back and a younger
+// one to leave in its stead.
+func (c *Channel) cancelAll(orders []cancelOrder) {
+	byAge := slices.Clone(c.ops)
+	slices.SortFunc(byAge, func(a, b *Op) int { return cmp.Compare(b.seq, a.seq) })
+	for _, o := range orders {
+		for _, op := range byAge {
 			if o.all || op.userID() == o.id {
 				c.cancel(op)
 			}
 		}
 	}
-	c.pump()
 }
 
 // userID is the ID the request was posted with.

@@ -95,6 +95,9 @@ func (i Info) withDefaults() Info {
 		i.MaxTransfer = math.MaxInt64
 	}
 	i.MaxTransfer = max(roundDown(i.MaxTransfer, int64(i.BlockSize)), int64(i.BlockSize))
+	if i.MaxMessage == 0 && i.Native.Has(OpSend) {
+		i.MaxMessage = math.MaxInt64
+	}
 	if i.MaxDepth == 0 {
 		i.MaxDepth = defaultMaxDepth
 	}

@@ -35,7 +35,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"zero region", Request{Op: OpRead, Region: &Region{}, Data: b}, ErrInvalid, "not attached"},
 		{"foreign region", Request{Op: OpRead, Region: mustAttach(t, other, ReadWrite), Data: b}, ErrInvalid, "another device"},
 		{"not offered", Request{Op: OpFlush, Region: rw}, ErrUnsupported, "read,write"},
-		{"unknown flag", Request{Op: OpRead, Flags: 64, Region: rw, Data: b}, ErrInvalid, "0x40"},
+		{"unknown flag", Request{Op: OpRead, Flags: 0x80, Region: rw, Data: b}, ErrInvalid, "0x80"},
 		{"revoked", Request{Op: OpRead, Region: revoked, Data: b}, ErrRevoked, ""},
 		{"write, read-only", Request{Op: OpWrite, Region: ro, Data: b}, ErrAccess, "read-only"},
 		{"zeroes, read-only", Request{Op: OpWriteZeroes, Region: ro, Length: 512}, ErrAccess, "read-only"},

@@ -22,7 +22,7 @@ type outgoing struct {
 	body     [maxBody]byte
 	bodySize int
 	data     cursor
-	volatile bool // others may change it before it is written
+	volatile bool   // others may change it before it is written
 	left     uint32 // octets of data that are not in an FPDU yet
 }
 

@@ -162,5 +162,4 @@ func (s *secured) finish() {
 func (s *secured) buffered() bool        { return true } // until read says errAgain
 func (s *secured) descriptor() int       { return s.pipe.wire.descriptor() }
 func (s *secured) taken() (uint64, bool) { return s.pipe.wire.taken() }
-func (s *secured) segment() int          { return s.pipe.wire.segment() }
 func (s *secured) close() error          { return s.pipe.wire.close() }

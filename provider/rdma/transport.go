@@ -20,8 +20,6 @@ type transport interface {
 	descriptor() int
 	// taken is how many octets the peer's TCP has acknowledged, and whether more are on their way.
 	taken() (octets uint64, more bool)
-	// segment is the size of the largest FPDU that fits a TCP segment, 0 if unknown.
-	segment() int
 	// finish says that nothing more will be written.
 	finish()
 	close() error
