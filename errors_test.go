@@ -119,7 +119,7 @@ func TestNames(t *testing.T) {
 		Opcode(77).String():                  "op(77)",
 		Ops(OpWrite, OpRead).String():        "read,write",
 		(Fence | Durable).String():           "fence|durable",
-		(Silent | 0x40).String():             "silent|0x40",
+		(Silent | 0x80).String():             "silent|0x80",
 		ReadWrite.String():                   "read-write",
 		Rights(8).String():                   "rights(0x8)",
 		Power.String():                       "power-fail",
