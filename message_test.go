@@ -717,8 +717,7 @@ func TestMessagesAllocateNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
+	ctx := t.Context()
 	p, done := make([]byte, 512), make([]Completion, 8)
 	reqs := []Request{
 		{Op: OpRecv, Data: p},

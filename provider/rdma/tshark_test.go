@@ -82,7 +82,7 @@ func TestTshark(t *testing.T) {
 			if len(ours.fpdus) < c.enough {
 				t.Errorf("only %d FPDUs", len(ours.fpdus))
 			}
-			for _, op := range strings.Fields(c.opcodes) {
+			for op := range strings.FieldsSeq(c.opcodes) {
 				if !slices.ContainsFunc(theirs.fpdus, func(f sharkFPDU) bool { return strconv.Itoa(int(f.opcode)) == op }) {
 					t.Errorf("no message with opcode %s", op)
 				}
