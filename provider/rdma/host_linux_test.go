@@ -236,8 +236,11 @@ func brokenBy(t testing.TB, c *Conn, layer unio.Layer, cause iwarp.Cause, says .
 
 // fill sets all of b.
 func fill(b []byte, v byte) {
-	for i := range b {
-		b[i] = v
+	if len(b) > 0 {
+		b[0] = v
+	}
+	for n := 1; n < len(b); n *= 2 {
+		copy(b[n:], b[:n])
 	}
 }
 

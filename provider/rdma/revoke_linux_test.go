@@ -22,7 +22,7 @@ const revokeSize = 8 << 20
 // Free, has returned, the memory is nobody's: it does not change, and what is in it then is sent to no one.
 func TestRevoke(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
-	for round := range 24 {
+	for round := range 16 {
 		free := round%2 == 1
 		cfg := Config{CRC: CRC(round / 2 % 2 * 2)}
 		name := fmt.Sprintf("seed %d round %d", seed, round)
@@ -119,14 +119,14 @@ func TestRevokeWhileAnswering(t *testing.T) {
 		reads      int
 		terminated bool
 	}{
-		{name: "much is left", size: revokeSize, reads: 1, terminated: true},
-		{name: "others wait", size: revokeSize, reads: 2, terminated: true},
+		{name: "much is left", size: 6 * revokeSize, reads: 1, terminated: true},
+		{name: "others wait", size: 6 * revokeSize, reads: 2, terminated: true},
 		{name: "small ones wait", size: 100, reads: 4},
 		{name: "little is left", size: 100_000, reads: 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHost(t, Config{}, Config{})
-			memory := buffer(t, revokeSize)
+			memory := buffer(t, max(c.size, revokeSize))
 			fill(memory.Bytes(), secret)
 			e := h.expose(memory, unio.ReadWrite)
 			k := e.Key()

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/unio-stack/unio"
@@ -124,6 +125,11 @@ func target(t testing.TB, r *ram, cfg Config) (addr string, open *atomic.Int64) 
 	t.Cleanup(func() {
 		if err := l.Close(); err != nil {
 			t.Error(err)
+		}
+		for end := time.Now().Add(20 * time.Second); open.Load() > 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d services are still open", open.Load())
+			}
 		}
 		r.running.Wait()
 	})

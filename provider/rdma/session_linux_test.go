@@ -3,8 +3,10 @@ package rdma
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,10 +15,11 @@ import (
 
 // A restartable target serves one ram at one address; each start is another instance.
 type restartable struct {
-	t    *testing.T
-	ram  *ram
-	addr string
-	l    *Listener
+	t     *testing.T
+	ram   *ram
+	addr  string
+	l     *Listener
+	inUse atomic.Int64 // services whose connection uses ram
 
 	mu       sync.Mutex
 	services []*Service // guarded by mu
@@ -32,7 +35,11 @@ func newRestartable(t *testing.T) *restartable {
 func (r *restartable) start() {
 	r.t.Helper()
 	l, err := Listen(context.Background(), r.addr, Config{Serve: func(*Incoming) (*Service, error) {
-		s := &Service{Store: r.ram, Rights: unio.ReadWrite, Info: StoreInfo{Ops: unio.AllOps, AtomicUnit: 1}}
+		r.inUse.Add(1)
+		s := &Service{
+			Store: r.ram, Rights: unio.ReadWrite, Info: StoreInfo{Ops: unio.AllOps, AtomicUnit: 1},
+			Closed: func() { r.inUse.Add(-1) },
+		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.services = append(r.services, s)
@@ -54,6 +61,12 @@ func (r *restartable) stop() {
 	}
 	r.l = nil
 	r.disconnect()
+	eventually(r.t, func() error {
+		if n := r.inUse.Load(); n > 0 {
+			return fmt.Errorf("%d services are still open", n)
+		}
+		return nil
+	})
 	r.ram.running.Wait()
 }
 

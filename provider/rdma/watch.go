@@ -35,7 +35,8 @@ const (
 	spinLimit = 8
 	// hotLimit is how many connections one watcher polls at a time.
 	hotLimit = 8
-	// pollStreak calls of Reap between two looks say that the owner polls.
+	// pollStreak calls of Reap between two events say that the owner polls. While the watcher polls, one call says so: its
+	// looks are that close.
 	pollStreak = 4
 	// lookEvery is how soon it is noticed that the owner does not poll any more.
 	lookEvery = time.Millisecond
@@ -84,7 +85,7 @@ func (q *queuePair) event(room bool) (hot bool) {
 	w.armed, w.active = false, time.Now()
 	q.progress()
 	q.rouse()
-	return q.next(true, room)
+	return q.next(true, room, pollStreak)
 }
 
 // poll is what the watcher calls for a connection that is hot. It reports whether q is to be polled again.
@@ -103,18 +104,19 @@ func (q *queuePair) poll(now time.Time) (came, hot bool) {
 		w.pays = min(w.pays+1, spinLimit)
 		q.rouse()
 	}
-	return came, q.next(now.Sub(w.active) < spinTime, true)
+	return came, q.next(now.Sub(w.active) < spinTime, true, 1)
 }
 
-// next decides who looks next: soon says that something has just come. q.mu is held.
-func (q *queuePair) next(soon, room bool) (hot bool) {
+// next decides who looks next: soon says that something has just come, room that the watcher may poll; so many calls of Reap
+// since the last look say that the owner polls. q.mu is held.
+func (q *queuePair) next(soon, room bool, polls uint32) (hot bool) {
 	w := &q.watch
 	streak := q.reaps - w.reaps
 	w.reaps = q.reaps
 	switch {
 	case w.by == nil:
 		return false
-	case streak >= pollStreak && !q.sleeping:
+	case streak >= polls && !q.sleeping:
 		w.polled = true
 		if !w.listed {
 			w.listed = true
