@@ -62,9 +62,14 @@ func (d *Domain) expose(buf *unio.Buffer, off, n int, rights unio.Rights, only *
 		}
 		only.exposures[e] = struct{}{}
 	}
-	e.forget = onFree(e.memory, func() { _ = e.Revoke() })
 	d.enter(e)
 	d.mu.Unlock()
+	forget, ok := onFree(e.memory, func() { _ = e.Revoke() }) // which is called at once if the buffer is being freed
+	if !ok {
+		_ = e.Revoke() // never fails
+		return nil, fmt.Errorf("expose: %w: the buffer has been freed", unio.ErrInvalid)
+	}
+	e.forget.Store(&forget)
 	return e, nil
 }
 

@@ -14,9 +14,9 @@ type Exposure struct {
 	memory []byte     // nil for a Store that is not memory; immutable
 	size   uint64     // bytes; immutable
 	rights unio.Rights
-	base   uint64 // tagged offset of the first byte
-	stag   uint32 // immutable once entered
-	forget func() // withdraws the hook on the buffer; nil without one; immutable after expose
+	base   uint64                 // tagged offset of the first byte
+	stag   uint32                 // immutable once entered
+	forget atomic.Pointer[func()] // withdraws the hook on the buffer
 
 	revoked atomic.Bool
 }
@@ -38,8 +38,8 @@ func (e *Exposure) Revoke() error {
 func (e *Exposure) withdraw() {
 	e.revoked.Store(true)
 	e.domain.remove(e)
-	if e.forget != nil {
-		e.forget()
+	if forget := e.forget.Load(); forget != nil {
+		(*forget)()
 	}
 }
 

@@ -11,13 +11,14 @@ import (
 	"github.com/unio-stack/unio/internal/memory"
 )
 
-// onFree asks for a call when the Buffer is freed that p is part of, and returns what withdraws that; nil if there is none.
-func onFree(p []byte, f func()) (forget func()) {
+// onFree asks for a call when the Buffer is freed that p is part of, and returns what withdraws that. It reports false if the
+// Buffer is freed already.
+func onFree(p []byte, f func()) (forget func(), ok bool) {
 	b := memory.Find(unsafe.Pointer(unsafe.SliceData(p)))
 	if b == nil {
-		return nil
+		return nil, false
 	}
-	return b.OnFree(f)
+	return b.OnFree(f), true
 }
 
 const wordSize = 8
