@@ -28,10 +28,12 @@ func TestPairMutants(t *testing.T) {
 	for _, name := range names {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.Command(os.Args[0], "-test.run=^TestPairMutantChild$", "-test.failfast", "-test.timeout=60s",
-				"-uniotest.seed=7", "-uniotest.n=35")
-			cmd.Env = append(os.Environ(), pairMutantEnv+"="+name)
-			out, err := cmd.CombinedOutput()
+			out, err := runPairMutant(name, "7")
+			for _, seed := range []string{"8", "9"} { // what depends on timing may be missed on a busy machine
+				if name != "none" && err == nil {
+					out, err = runPairMutant(name, seed)
+				}
+			}
 			switch {
 			case name == "none" && err != nil:
 				t.Fatalf("the suite fails sound peers: %v\n%s", err, out)
@@ -42,6 +44,13 @@ func TestPairMutants(t *testing.T) {
 			}
 		})
 	}
+}
+
+func runPairMutant(name, seed string) ([]byte, error) {
+	cmd := exec.Command(os.Args[0], "-test.run=^TestPairMutantChild$", "-test.failfast", "-test.timeout=60s",
+		"-uniotest.seed="+seed, "-uniotest.n=35")
+	cmd.Env = append(os.Environ(), pairMutantEnv+"="+name)
+	return cmd.CombinedOutput()
 }
 
 // pairVerdict checks that broken peers were failed by a check that names the
