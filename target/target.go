@@ -249,15 +249,8 @@ func (t *Target) end(exports []*export) error {
 
 // disconnect ends a session's connection, and returns when nothing of it is in flight any more.
 func (s *session) disconnect() {
-	s.service.Revoke()
-	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
-		s.service.Disconnect() // which does nothing while the connection is not set up yet
-		select {
-		case <-s.gone:
-			return
-		case <-time.After(pause):
-		}
-	}
+	s.service.Disconnect() // at once, or as soon as the connection is set up
+	<-s.gone
 }
 
 // Drain admits nobody any more, and waits until all clients have gone, or ctx ends, whose error it then returns.
