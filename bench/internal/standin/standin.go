@@ -118,6 +118,7 @@ func (o options) peer(out io.Writer) error {
 			open.Add(1)
 			go func() {
 				defer func() { _ = c.Close() }()
+				_, _ = c.Write([]byte{1}) // bench has a connection only once it is counted
 				_, _ = io.Copy(io.Discard, c)
 				open.Add(-1)
 				if os.Getenv(variable) == Leaking {
@@ -148,6 +149,9 @@ func (o options) bench(target string, out io.Writer) error {
 	for range n {
 		c, err := net.Dial("tcp", u.Host)
 		if err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
 			return err
 		}
 		if hold {
