@@ -89,7 +89,7 @@ func (q *queuePair) start(early []byte) error {
 	q.mu.Lock()
 	defer q.release()
 	q.take(early)
-	q.progress() // TLS may have read more than the Reply
+	q.progress(turns) // TLS may have read more than the Reply
 	q.attend()
 	q.listen()
 	return nil

@@ -100,7 +100,7 @@ func (q *queuePair) accept(op *unio.Op) {
 func (q *queuePair) Reap() {
 	q.mu.Lock()
 	q.reaps++
-	q.progress()
+	q.progress(1) // so that what has ended can be posted anew meanwhile
 	q.harvest()
 	q.release()
 }
@@ -112,14 +112,19 @@ func (q *queuePair) failed() bool {
 	return q.failure != nil
 }
 
-// progress reads what has come, acts on it, and writes what is due. It reports whether anything came.
-func (q *queuePair) progress() (came bool) {
+// progress reads what has come, acts on it, and writes what is due, in turns, so that the peer has something to do before
+// all of what it sent has been looked at. It reports whether anything came.
+func (q *queuePair) progress(turns int) (came bool) {
 	if q.failure != nil {
 		q.part()
 		return false
 	}
-	came = q.receive()
-	q.transmit()
+	for more := true; more && (turns > 0 || q.wire.buffered()); turns-- {
+		var some bool
+		some, more = q.receive()
+		came = came || some
+		q.transmit()
+	}
 	return came
 }
 

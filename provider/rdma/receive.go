@@ -20,40 +20,35 @@ const (
 	directTail = 512
 )
 
-// receive reads what has come and acts on it. It reports whether anything has.
-func (q *queuePair) receive() (came bool) {
+// receive reads once and acts on what has come. It reports whether anything has, and whether there may be more.
+func (q *queuePair) receive() (came, more bool) {
 	if q.hungry() {
-		return false
+		return false, false
 	}
 	in := q.domain.scratch.inbox()
-	for turn := 0; turn < turns || q.wire.buffered(); turn++ {
-		head, tail := q.place(), in[:]
-		if q.starving() {
-			break
-		}
-		if len(head) >= directSize {
-			tail = tail[:directTail]
-		}
-		n, err := q.wire.read(head, tail)
-		q.counts.Syscalls++
-		if err != nil {
-			if !errors.Is(err, errAgain) {
-				q.fail(q.lost(err))
-			}
-			break
-		}
-		came, q.silence.heard = true, true
-		direct := min(n, len(head))
-		if direct > 0 {
-			_ = q.receiver().Placed(head[:direct]) // place has asked for it
-		}
-		q.take(tail[:n-direct])
-		if q.failure != nil || q.starving() || n < len(head)+len(tail) && !q.wire.buffered() {
-			break
-		}
+	defer q.domain.scratch.inboxes.Put(in)
+	head, tail := q.place(), in[:]
+	if q.starving() {
+		return false, false
 	}
-	q.domain.scratch.inboxes.Put(in)
-	return came
+	if len(head) >= directSize {
+		tail = tail[:directTail]
+	}
+	n, err := q.wire.read(head, tail)
+	q.counts.Syscalls++
+	if err != nil {
+		if !errors.Is(err, errAgain) {
+			q.fail(q.lost(err))
+		}
+		return false, false
+	}
+	q.silence.heard = true
+	direct := min(n, len(head))
+	if direct > 0 {
+		_ = q.receiver().Placed(head[:direct]) // place has asked for it
+	}
+	q.take(tail[:n-direct])
+	return true, q.failure == nil && (n == len(head)+len(tail) || q.wire.buffered())
 }
 
 // place returns where the next octets go if they are payload of which the beginning has come; otherwise nil.

@@ -18,6 +18,7 @@ type requests struct {
 	commands  []sent         // with a target, by tag
 	abandoned bool           // current is a Write that was cancelled
 	unasked   int            // how many of them, the youngest, no Read of no octets has asked about
+	unsure    int64          // how many octets those have
 	awaited   ring[awaited]  // what waits for a response, in order, as RDMAP has it
 	begun     uint32         // how many of those there were; the next one's ID
 	ahead     uint32         // requests before the first of them: an RTR
@@ -145,6 +146,7 @@ func (q *queuePair) cut() {
 		}
 		o.unplaced.push(w)
 		o.unasked++
+		o.unsure += op.Size()
 		return
 	}
 	o.leaving = append(o.leaving, op)
@@ -156,6 +158,16 @@ func (q *queuePair) await(a awaited) {
 	q.own.begun++
 }
 
+// One Read of no octets asks about at most so many Writes, or about few more octets: so the first ones of a long batch end, and
+// new ones can be posted, while the peer is at the last ones.
+const (
+	askWrites = 32
+	askOctets = 32 << 10
+)
+
+// askingIsDue reports whether Writes that could follow are to wait for that.
+func (o *requests) askingIsDue() bool { return o.unasked >= askWrites || o.unsure >= askOctets }
+
 // beginAsking begins a Read of no octets, whose response says that the Writes before it are placed, or that the peer lives.
 func (q *queuePair) beginAsking() bool {
 	o := &q.own
@@ -166,7 +178,7 @@ func (q *queuePair) beginAsking() bool {
 		return false
 	}
 	q.await(awaited{writes: o.unasked})
-	o.unasked, q.silence.probe = 0, false
+	o.unasked, o.unsure, q.silence.probe = 0, 0, false
 	return true
 }
 

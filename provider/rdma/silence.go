@@ -66,7 +66,7 @@ func (q *queuePair) pulse() {
 	switch s.pulses {
 	case pulsesUntilProbe:
 		s.probe = true
-		q.progress()
+		q.progress(turns)
 		q.goOn()
 		q.rouse()
 	case pulsesUntilDead:

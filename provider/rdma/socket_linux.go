@@ -83,17 +83,10 @@ func (s *socket) taken() (octets uint64, more bool) {
 func (s *socket) descriptor() int { return s.fd }
 func (s *socket) buffered() bool  { return false }
 
-// rawLimit is how many octets are copied at most with the scheduler's slot held: some 20 µs.
-const rawLimit = 128 << 10
-
-func call(trap, a, b, c uintptr, size int) (int, syscall.Errno) {
-	var n uintptr
-	var errno syscall.Errno
-	if size <= rawLimit {
-		n, _, errno = unix.RawSyscall(trap, a, b, c)
-	} else {
-		n, _, errno = unix.Syscall(trap, a, b, c)
-	}
+// call is a system call on a socket that never waits. The scheduler is not told: to hand its slot to another thread and get one
+// back costs more than most calls take.
+func call(trap, a, b, c uintptr) (int, syscall.Errno) {
+	n, _, errno := unix.RawSyscall(trap, a, b, c)
 	return int(n), errno
 }
 
@@ -103,7 +96,7 @@ func (s *socket) read(head, tail []byte) (int, error) {
 		var n int
 		var errno syscall.Errno
 		if len(head) == 0 {
-			n, errno = call(unix.SYS_READ, uintptr(s.fd), uintptr(unsafe.Pointer(&tail[0])), uintptr(len(tail)), 0)
+			n, errno = call(unix.SYS_READ, uintptr(s.fd), uintptr(unsafe.Pointer(&tail[0])), uintptr(len(tail)))
 		} else {
 			count := 1
 			s.iov[0].Base = &head[0]
@@ -113,7 +106,7 @@ func (s *socket) read(head, tail []byte) (int, error) {
 				s.iov[1].SetLen(len(tail))
 				count = 2
 			}
-			n, errno = call(unix.SYS_READV, uintptr(s.fd), uintptr(unsafe.Pointer(&s.iov)), uintptr(count), 0)
+			n, errno = call(unix.SYS_READV, uintptr(s.fd), uintptr(unsafe.Pointer(&s.iov)), uintptr(count))
 			s.iov[0].Base, s.iov[1].Base = nil, nil
 		}
 		switch {
@@ -142,7 +135,7 @@ func (s *socket) write(o *outbox) (int, error) {
 	msg.Iov = &iov[0]
 	msg.SetIovlen(len(iov))
 	for {
-		n, errno := call(unix.SYS_SENDMSG, uintptr(s.fd), uintptr(unsafe.Pointer(msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, o.batch.Size())
+		n, errno := call(unix.SYS_SENDMSG, uintptr(s.fd), uintptr(unsafe.Pointer(msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 		switch errno {
 		case 0:
 			clear(iov)

@@ -21,7 +21,7 @@ func (q *queuePair) fill() bool {
 		q.out.provide()
 	}
 	b := q.out.batch
-	for b.Size() < maxBatch {
+	for messages := 0; takesMore(b.Size(), messages); messages++ {
 		if !q.sender().Active() && !q.begin() {
 			break
 		}
@@ -33,12 +33,18 @@ func (q *queuePair) fill() bool {
 	return !b.Empty()
 }
 
+// takesMore says whether one more message is to go with those that are size octets.
+func takesMore(size, messages int) bool {
+	return size < shortBatch || size < maxBatch && size >= messages*shortBatch
+}
+
 // begin begins the next message that may go. What the peer waits for comes first; it is bounded by what it may ask for.
 func (q *queuePair) begin() bool {
 	if q.sender().OwesRTR() {
 		return q.sender().RTR() == nil
 	}
-	return q.beginStatus() || q.beginAnswer() || q.beginReply() || q.beginCredits() || q.beginOwn() || q.beginAsking()
+	return q.beginStatus() || q.beginAnswer() || q.beginReply() || q.beginCredits() ||
+		q.own.askingIsDue() && q.beginAsking() || q.beginOwn() || q.beginAsking()
 }
 
 // flush writes the batch, and reports whether all of it has gone.
@@ -48,7 +54,9 @@ func (q *queuePair) flush() bool {
 		n, err := q.wire.write(q.out)
 		q.counts.Syscalls++
 		if err != nil {
-			q.receive() // the peer may have said why
+			for more := true; more; { // the peer may have said why
+				_, more = q.receive()
+			}
 			q.fail(q.lost(err))
 			return false
 		}

@@ -38,12 +38,16 @@ const (
 	// maxPieces of one write: Linux takes 1024.
 	maxPieces = 256
 	arenaSize = 16 << 10
-	// maxBatch is how many octets of payload are named before they are written; what a cancelled request has to copy.
-	maxBatch = 1 << 20
+	// shortBatch is how many octets are written at a time where messages are shorter than that: so the peer has something to do
+	// while we are at the next ones.
+	shortBatch = 64 << 10
+	// maxBatch is how many octets of payload are named before they are written; what a cancelled request has to copy. The
+	// scheduler's slot is held for as long as TCP takes to copy them, some 80 µs.
+	maxBatch = 512 << 10
 	// copyLimit is up to how many octets payload is copied next to its header, which is cheaper than a piece of its own.
 	copyLimit = 256
 	// inboxSize is how many octets are read at a time beyond what has its place.
-	inboxSize = 128 << 10
+	inboxSize = 64 << 10
 )
 
 // An outbox is what is needed to write a batch. A connection has one only while it has something to write.

@@ -83,7 +83,11 @@ func (q *queuePair) event(room bool) (hot bool) {
 	defer q.release()
 	w := &q.watch
 	w.armed, w.active = false, time.Now()
-	q.progress()
+	if room {
+		q.progress(1) // the next turn comes soon
+	} else {
+		q.progress(turns)
+	}
 	q.rouse()
 	return q.next(true, room, pollStreak)
 }
@@ -99,7 +103,7 @@ func (q *queuePair) poll(now time.Time) (came, hot bool) {
 	if w.by == nil {
 		return false, false
 	}
-	if came = q.progress(); came {
+	if came = q.progress(1); came {
 		w.active = now
 		w.pays = min(w.pays+1, spinLimit)
 		q.rouse()
