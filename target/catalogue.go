@@ -117,6 +117,9 @@ func (s *snapshot) Size() int64 { return int64(len(s.text)) }
 // Memory implements rdma.Store.
 func (s *snapshot) Memory() []byte { return s.text }
 
+// Poll implements rdma.Store. Nothing is ever under way.
+func (*snapshot) Poll() bool { return false }
+
 // Start implements rdma.Store. Nothing but to read is possible, and that needs nobody.
 func (s *snapshot) Start(batch []*rdma.IO) {
 	for _, io := range batch {

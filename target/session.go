@@ -41,3 +41,6 @@ func (s *session) Start(batch []*rdma.IO) {
 	}
 	s.lane.start(batch)
 }
+
+// Poll implements rdma.Store.
+func (s *session) Poll() bool { return s.lane.poll() }

@@ -236,8 +236,14 @@ func (q *queuePair) finish(batch []*IO) {
 	if q.failure == nil {
 		q.resume()
 	}
+	if len(batch) >= readAfter {
+		q.read(1)
+	}
 	q.release()
 }
+
+// readAfter is how many operations end at a time where it is likely that the peer has asked for more since.
+const readAfter = 8
 
 // release gives mu back and does what is left to be done without it.
 func (q *queuePair) release() {

@@ -13,6 +13,8 @@ type sponge struct{}
 
 func (sponge) Size() int64                   { return hostMemory }
 func (sponge) Memory() []byte                { return nil }
+func (sponge) Poll() bool { return false }
+
 func (sponge) Borrow(n int, _ Waiter) []byte { return make([]byte, n) }
 func (sponge) Return([]byte)                 {}
 func (sponge) Start(batch []*IO)             { Finish(batch) }

@@ -48,6 +48,9 @@ type Store interface {
 	Return(p []byte)
 	// Start begins operations. Each ends by Finish, inside Start or later, in any order; until then its memory is the Store's.
 	Start(batch []*IO)
+	// Poll finishes what has ended, as far as that can be seen without waiting for it, and reports whether anything had. It is
+	// called again and again for a little while after something has happened.
+	Poll() bool
 }
 
 // MaxBorrow is how many bytes are borrowed at most at a time, in one piece.

@@ -30,7 +30,7 @@ type watch struct {
 
 const (
 	// spinTime is how long the watcher polls a connection after something has come.
-	spinTime = 50 * time.Microsecond
+	spinTime = 100 * time.Microsecond
 	// spinLimit events in a row without a second one soon after end the polling, but for a try now and then.
 	spinLimit = 8
 	// hotLimit is how many connections one watcher polls at a time.
@@ -94,8 +94,9 @@ func (q *queuePair) event(room bool) (hot bool) {
 
 // poll is what the watcher calls for a connection that is hot. It reports whether q is to be polled again.
 func (q *queuePair) poll(now time.Time) (came, hot bool) {
+	ended := q.served != nil && q.served.service.Store.Poll()
 	if !q.mu.TryLock() {
-		return false, true // somebody is at it
+		return ended, true // somebody is at it
 	}
 	defer q.release()
 	w := &q.watch
@@ -103,7 +104,7 @@ func (q *queuePair) poll(now time.Time) (came, hot bool) {
 	if w.by == nil {
 		return false, false
 	}
-	if came = q.progress(1); came {
+	if came = q.progress(1) || ended; came {
 		w.active = now
 		w.pays = min(w.pays+1, spinLimit)
 		q.rouse()
