@@ -11,9 +11,9 @@ import (
 // A sponge is a Store that takes everything and keeps nothing.
 type sponge struct{}
 
-func (sponge) Size() int64                   { return hostMemory }
-func (sponge) Memory() []byte                { return nil }
-func (sponge) Poll() bool { return false }
+func (sponge) Size() int64    { return hostMemory }
+func (sponge) Memory() []byte { return nil }
+func (sponge) Poll() bool     { return false }
 
 func (sponge) Borrow(n int, _ Waiter) []byte { return make([]byte, n) }
 func (sponge) Return([]byte)                 {}

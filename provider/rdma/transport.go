@@ -94,7 +94,7 @@ type inbox [inboxSize]byte
 type scratch struct {
 	outboxes, inboxes sync.Pool
 	lent              atomic.Int32 // outboxes
-	batches           sync.Pool // of *batch
+	batches           sync.Pool    // of *batch
 }
 
 // outbox lends an outbox; with CRCs there is to be memory for what may change.
