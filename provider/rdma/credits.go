@@ -50,14 +50,12 @@ func (q *queuePair) turned(to uint64) {
 	}
 }
 
-// beginCredits tells the peer of Recvs, once it knows of less than half of those that it has not used. What it does not wait for
-// goes with what the owner sends next, if it may do so soon.
+// beginCredits tells the peer of Recvs, once it knows of less than half of those that it has not used; or of a quarter where the
+// owner is likely to send something soon, with which it can be told.
 func (q *queuePair) beginCredits() bool {
 	in := &q.in
-	if in.limit == in.told || q.page.theirs == 0 || 2*(in.limit-in.told) < in.limit-in.arrived {
-		return false
-	}
-	if in.quiet && in.told != in.arrived {
+	known, unused := in.told-in.arrived, in.limit-in.arrived
+	if known == unused || q.page.theirs == 0 || 2*known > unused || in.quiet && 4*known > unused {
 		return false
 	}
 	binary.BigEndian.PutUint32(q.page.update[:], in.limit)

@@ -57,6 +57,7 @@ type queuePair struct {
 	report      func(error)                // to the Device; nil until there is one
 	sleeping    bool                       // the owner is in Sleep
 	reaps       uint32
+	vain        uint32 // calls of Reap since something came
 }
 
 // A result is how an operation has ended, until its channel asks.
@@ -104,14 +105,19 @@ func (q *queuePair) Reap() {
 	q.mu.Lock()
 	q.reaps++
 	q.in.quiet = true
-	came := q.read(1)
-	q.in.quiet = false
-	if !came && (q.out != nil || q.in.limit != q.in.told) {
+	if q.read(1) {
+		q.vain = 0
+	} else if q.vain++; q.out != nil || q.vain%tellAfter == 0 {
+		q.in.quiet = false
 		q.transmit()
 	}
+	q.in.quiet = false
 	q.harvest()
 	q.release()
 }
+
+// tellAfter calls of Reap in vain the owner is not likely any more to send something soon.
+const tellAfter = 32
 
 // failed reports whether the connection has ended.
 func (q *queuePair) failed() bool {
