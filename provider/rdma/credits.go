@@ -54,7 +54,7 @@ func (q *queuePair) turned(to uint64) {
 // owner is likely to send something soon, with which it can be told.
 func (q *queuePair) beginCredits() bool {
 	in := &q.in
-	known, unused := in.told-in.arrived, in.limit-in.arrived
+	known, unused := int32(in.told-in.arrived), int32(in.limit-in.arrived)
 	if known == unused || q.page.theirs == 0 || 2*known > unused || in.quiet && 4*known > unused {
 		return false
 	}
