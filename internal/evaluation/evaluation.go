@@ -114,7 +114,7 @@ type lab struct {
 	noCounts error  // why the kernel's counter of system calls cannot be had, or nil
 	// A server that did not start has its error beside it.
 	target, peer       *server
-	noTarget, noPeer   error // errCannotTry where there are no connections
+	noTarget, noPeer   error   // errCannotTry where there are no connections
 	killable           *server // the target that is killed; nil until then
 	targetURL, peerURL string
 }

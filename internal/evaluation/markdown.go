@@ -41,7 +41,7 @@ func (r *Report) ways(b *strings.Builder) {
 			continue
 		}
 		speed = append(speed, append(name, w.Engine, console.Count(w.IOPS), console.Nanos(float64(w.P50)), console.Nanos(float64(w.P99)), w.cpu()))
-		cost = append(cost, append(name, w.calls(), perIO(w.Own), console.Count(w.Batch), w.switches(), perIO(w.Allocations), perIO(w.Bounced), w.Copies))
+		cost = append(cost, append(name, w.calls(), w.ours(perIO(w.Own)), w.ours(console.Count(w.Batch)), w.switches(), perIO(w.Allocations), perIO(w.Bounced), w.Copies))
 	}
 	table(b, []string{"way", "depth", "engine", "I/O per second", "p50", "p99", "CPU per I/O"}, speed)
 	b.WriteString("\nPer I/O:\n\n")
@@ -55,6 +55,14 @@ func (r *Report) ways(b *strings.Builder) {
 			}
 		}
 	}
+}
+
+// ours is a figure that only unio counts: 0 requests at a time are none of it.
+func (w *Way) ours(figure string) string {
+	if w.Batch == 0 {
+		return ""
+	}
+	return figure
 }
 
 func (w *Way) cpu() string {

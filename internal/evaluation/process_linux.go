@@ -12,6 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// directFlag opens a file past the page cache.
+const directFlag = syscall.O_DIRECT
+
 // attributes of a process: a Ctrl-C at the terminal is not for it, and it is
 // killed when the thread that started it ends.
 func attributes() *syscall.SysProcAttr {

@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// directFlag is 0: there is no such flag to open a file with.
+const directFlag = 0
+
 func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 func processCPU(int) time.Duration { return 0 }

@@ -63,6 +63,8 @@ type way struct {
 	open   string  // URL, with the paths of this run
 	server *server // nil: none takes part
 	spin   time.Duration
+	plain  bool // the way of programs without unio, os.File
+	flags  int  // to open the file with then
 	absent error // why it cannot be measured, or nil
 }
 
@@ -86,6 +88,8 @@ func (l *lab) ways() (all []way) {
 		{Way: Way{Name: "file through a target", URL: "rdma://TARGET/disk", Copies: copiesRemote}, open: l.targetURL + "/disk", server: l.target, absent: l.noTarget},
 		{Way: Way{Name: "memory through a target", URL: "rdma://TARGET/memory", Copies: copiesRemote}, open: l.targetURL + "/memory", server: l.target, absent: l.noTarget},
 		{Way: Way{Name: "messages between peers, there and back", URL: "rdma://PEER", Access: "pingpong", Copies: copiesRemote}, open: l.peerURL, server: l.peer, absent: l.noPeer},
+		{Way: Way{Name: "os.File, direct, without unio", URL: "DISK", Engine: "pread64", Copies: copiesDirect}, open: l.disk, plain: true, flags: directFlag},
+		{Way: Way{Name: "os.File, page cache, without unio", URL: "DISK", Engine: "pread64", Copies: copiesBuffered}, open: l.disk, plain: true},
 	} {
 		for _, depth := range []int{1, 32} {
 			w.Depth, w.Block = depth, blockSize
@@ -115,6 +119,14 @@ func (l *lab) measure(ctx context.Context, w way) Way {
 }
 
 func (l *lab) take(ctx context.Context, w *way) error {
+	if w.plain {
+		f, err := openPlain(w)
+		if err != nil {
+			return err
+		}
+		defer f.close()
+		return l.takeBoth(ctx, w, f.run)
+	}
 	dev, err := provider.Open(ctx, w.open)
 	if err != nil {
 		return err
@@ -122,16 +134,26 @@ func (l *lab) take(ctx context.Context, w *way) error {
 	defer func() { _ = dev.Close() }() // what was written is of no use to anybody
 	info := dev.Info()
 	w.Engine, w.Notes = info.Engine, info.Notes
-	if err := l.takeSpeed(ctx, dev, w); err != nil {
+	return l.takeBoth(ctx, w, func(ctx context.Context, long time.Duration, watch func()) (*workload.Result, error) {
+		return w.run(ctx, dev, long, watch)
+	})
+}
+
+// A program does I/O for so long. It calls watch when what is measured begins,
+// and when it has ended.
+type program func(ctx context.Context, long time.Duration, watch func()) (*workload.Result, error)
+
+func (l *lab) takeBoth(ctx context.Context, w *way, p program) error {
+	if err := l.takeSpeed(ctx, w, p); err != nil {
 		return err
 	}
-	return l.takeCalls(ctx, dev, w)
+	return l.takeCalls(ctx, w, p)
 }
 
 // takeSpeed measures while nothing else is going on.
-func (l *lab) takeSpeed(ctx context.Context, dev *unio.Device, w *way) error {
+func (l *lab) takeSpeed(ctx context.Context, w *way, p program) error {
 	var allocs, cpu, switches span
-	res, err := w.run(ctx, dev, l.cfg.Time, func() {
+	res, err := p.run(ctx, l.cfg.Time, func() {
 		allocs.note(allocations())
 		if w.server != nil {
 			cpu.note(int64(processCPU(w.server.pid())))
@@ -153,7 +175,7 @@ func (l *lab) takeSpeed(ctx context.Context, dev *unio.Device, w *way) error {
 }
 
 // takeCalls measures again, half as long, with the kernel's counters.
-func (l *lab) takeCalls(ctx context.Context, dev *unio.Device, w *way) error {
+func (l *lab) takeCalls(ctx context.Context, w *way, p program) error {
 	if l.noCounts != nil {
 		return nil
 	}
@@ -175,7 +197,7 @@ func (l *lab) takeCalls(ctx context.Context, dev *unio.Device, w *way) error {
 		}
 		counters = append(counters, c)
 	}
-	res, err := w.run(ctx, dev, l.cfg.Time/2, func() {
+	res, err := p.run(ctx, l.cfg.Time/2, func() {
 		for i, c := range counters {
 			spans[i].note(c.sum())
 		}
@@ -191,24 +213,9 @@ func (l *lab) takeCalls(ctx context.Context, dev *unio.Device, w *way) error {
 	return nil
 }
 
-// run is the program: the same for every way.
-func (w *way) run(ctx context.Context, dev *unio.Device, long time.Duration, watch func()) (res *workload.Result, err error) {
-	access, err := workload.ParseAccess(w.Access, readPercent)
-	if err != nil {
-		return nil, err
-	}
-	cfg := workload.Config{Access: access, BlockSize: w.Block, Depth: w.Depth, Time: long, Ramp: long / 5, Spin: w.spin, Seed: 1, Watch: watch}
-	if w.server != nil {
-		cfg.Batch = w.Depth // as unio bench does with peers
-	}
-	if access.Messages() {
-		res, err = workload.Exchange(ctx, dev, cfg, nil)
-	} else {
-		var reg *unio.Region
-		if reg, err = dev.Attach(ctx, "", unio.ReadWrite); err == nil {
-			res, err = workload.Run(ctx, reg, cfg, nil)
-		}
-	}
+// run lets the program run, and sees that it did something.
+func (p program) run(ctx context.Context, long time.Duration, watch func()) (*workload.Result, error) {
+	res, err := p(ctx, long, watch)
 	switch {
 	case err != nil:
 		return nil, err
@@ -220,6 +227,26 @@ func (w *way) run(ctx context.Context, dev *unio.Device, long time.Duration, wat
 		return nil, fmt.Errorf("%w: no request ended within %v", unio.ErrTimeout, long)
 	}
 	return res, nil
+}
+
+// run is the program on a device: the same for all of them.
+func (w *way) run(ctx context.Context, dev *unio.Device, long time.Duration, watch func()) (*workload.Result, error) {
+	access, err := workload.ParseAccess(w.Access, readPercent)
+	if err != nil {
+		return nil, err
+	}
+	cfg := workload.Config{Access: access, BlockSize: w.Block, Depth: w.Depth, Time: long, Ramp: long / 5, Spin: w.spin, Seed: 1, Watch: watch}
+	if w.server != nil {
+		cfg.Batch = w.Depth // as unio bench does with peers
+	}
+	if access.Messages() {
+		return workload.Exchange(ctx, dev, cfg, nil)
+	}
+	reg, err := dev.Attach(ctx, "", unio.ReadWrite)
+	if err != nil {
+		return nil, err
+	}
+	return workload.Run(ctx, reg, cfg, nil)
 }
 
 // readPercent is the share of reads in randrw.
