@@ -50,7 +50,7 @@ func (p *plainFile) close() {
 // run is a program.
 func (p *plainFile) run(ctx context.Context, long time.Duration, watch func()) (*workload.Result, error) {
 	return workload.Repeat(ctx, math.MaxInt64, func(context.Context) error { return p.once() },
-		workload.Config{Channels: p.depth, Time: long, Ramp: long / 5, Watch: watch}, nil)
+		workload.Config{Channels: p.depth, Time: long, Watch: watch}, nil)
 }
 
 // once reads or writes one block.

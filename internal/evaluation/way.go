@@ -140,7 +140,7 @@ func (l *lab) take(ctx context.Context, w *way) error {
 }
 
 // A program does I/O for so long. It calls watch when what is measured begins,
-// and when it has ended.
+// and when it has ended. There is no ramp, so that this is exact.
 type program func(ctx context.Context, long time.Duration, watch func()) (*workload.Result, error)
 
 func (l *lab) takeBoth(ctx context.Context, w *way, p program) error {
@@ -235,7 +235,7 @@ func (w *way) run(ctx context.Context, dev *unio.Device, long time.Duration, wat
 	if err != nil {
 		return nil, err
 	}
-	cfg := workload.Config{Access: access, BlockSize: w.Block, Depth: w.Depth, Time: long, Ramp: long / 5, Spin: w.spin, Seed: 1, Watch: watch}
+	cfg := workload.Config{Access: access, BlockSize: w.Block, Depth: w.Depth, Time: long, Spin: w.spin, Seed: 1, Watch: watch}
 	if w.server != nil {
 		cfg.Batch = w.Depth // as unio bench does with peers
 	}
