@@ -25,6 +25,7 @@ type served struct {
 	told      bool     // the peer knows why the next answer is declined
 	borrowed  int      // bytes, in all
 	starved   bool     // waits for memory
+	short     int      // bytes that starved waits for of what is the connection's; 0 if others have them
 	backlog   []byte   // what had been read by then
 }
 
@@ -69,8 +70,10 @@ func (q *queuePair) newIO(op unio.Opcode, offset, length int64) *IO {
 func (q *queuePair) borrow(n int) []byte {
 	s := q.served
 	if s.borrowed+n > s.service.Memory {
-		return nil // some comes back when an operation ends
+		s.short = n
+		return nil // some comes back when an operation ends, or when an answer has left
 	}
+	s.short = 0
 	p := s.service.Store.Borrow(n, q)
 	if p != nil {
 		s.borrowed += n
@@ -191,6 +194,9 @@ func (q *queuePair) startRead(a *answer) bool {
 		if p == nil {
 			q.giveBack(pieces)
 			q.served.starved = true
+			if q.served.short > 0 {
+				q.served.short = int(a.read.Size)
+			}
 			return false
 		}
 		pieces, left = append(pieces, p), left-len(p)
@@ -318,6 +324,12 @@ func (q *queuePair) closedService() (closed func()) {
 
 // starving reports whether nothing more can be read until there is memory.
 func (q *queuePair) starving() bool { return q.served != nil && q.served.starved }
+
+// mayEat reports whether what a starving connection waits for has come back to it without its being told.
+func (q *queuePair) mayEat() bool {
+	s := q.served
+	return q.starving() && s.short > 0 && s.borrowed+s.short <= s.service.Memory
+}
 
 // hungry takes what had been read when memory ran out, and reports whether it has run out again.
 func (q *queuePair) hungry() bool {
