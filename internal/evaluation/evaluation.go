@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/unio-stack/unio"
@@ -94,17 +95,24 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	l.startServers(ctx)
 	for _, w := range l.ways() {
 		if ctx.Err() == nil {
-			r.Ways = append(r.Ways, l.measure(ctx, w))
+			m := l.measure(ctx, w)
+			m.Absent, m.Failure = l.withoutPath(m.Absent), l.withoutPath(m.Failure)
+			r.Ways = append(r.Ways, m)
 		}
 	}
 	for _, c := range checks() {
 		if ctx.Err() == nil {
 			cfg.Progress(c.claim)
-			r.Checks = append(r.Checks, c.try(ctx, l))
+			tried := c.try(ctx, l)
+			tried.Reason = l.withoutPath(tried.Reason)
+			r.Checks = append(r.Checks, tried)
 		}
 	}
 	return r, context.Cause(ctx)
 }
+
+// withoutPath names the file as the report does, not by its path in this run.
+func (l *lab) withoutPath(text string) string { return strings.ReplaceAll(text, l.disk, "DISK") }
 
 // A lab is what the parts of an evaluation share.
 type lab struct {

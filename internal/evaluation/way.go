@@ -63,8 +63,8 @@ type way struct {
 	open   string  // URL, with the paths of this run
 	server *server // nil: none takes part
 	spin   time.Duration
-	plain  bool // the way of programs without unio, os.File
-	flags  int  // to open the file with then
+	plain  bool  // the way of programs without unio, os.File
+	flags  int   // to open the file with then
 	absent error // why it cannot be measured, or nil
 }
 
