@@ -26,6 +26,7 @@ type served struct {
 	borrowed  int      // bytes, in all
 	starved   bool     // waits for memory
 	short     int      // bytes that starved waits for of what is the connection's; 0 if others have them
+	relieved  bool     // answers have given memory back since it was last looked for
 	backlog   []byte   // what had been read by then
 }
 
@@ -424,6 +425,7 @@ func (q *queuePair) declineAnswer(a *answer) bool {
 	s.told = false
 	if a.io != nil {
 		q.giveBack(a.io.Data)
+		s.relieved = true
 		q.recycle(a.io)
 	}
 	q.answers.pop()
@@ -432,8 +434,21 @@ func (q *queuePair) declineAnswer(a *answer) bool {
 
 // sentAll gives back the borrowed memory of what TCP has taken.
 func (q *queuePair) sentAll() {
-	if s := q.served; s != nil {
+	if s := q.served; s != nil && len(s.spent) > 0 {
 		q.giveBack(s.spent)
 		s.spent = s.spent[:0]
+		s.relieved = true
 	}
+}
+
+// relieve goes on where memory was short if answers that have left have given some back: the Store tells of none that was the
+// connection's own. It reports whether it has.
+func (q *queuePair) relieve() bool {
+	s := q.served
+	if s == nil || !s.relieved || !s.starved {
+		return false
+	}
+	s.relieved = false
+	q.hungry()
+	return true
 }

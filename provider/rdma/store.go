@@ -43,6 +43,7 @@ type Store interface {
 	Memory() []byte
 	// Borrow returns n bytes of memory, at most [MaxBorrow], that begin at a page; or nil when there is none, and then calls
 	// w.Resume, later and from another goroutine, when there may be. A connection's lock is held meanwhile, and during Return.
+	// After it has returned some of its own, a connection tries again by itself.
 	Borrow(n int, w Waiter) []byte
 	// Return takes borrowed memory back. It calls no Resume.
 	Return(p []byte)

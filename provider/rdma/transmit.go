@@ -2,7 +2,7 @@ package rdma
 
 // transmit writes what is due, as far as that goes without waiting.
 func (q *queuePair) transmit() {
-	for q.failure == nil && q.fill() {
+	for q.failure == nil && (q.fill() || q.relieve() && q.fill()) {
 		if !q.flush() {
 			return
 		}
