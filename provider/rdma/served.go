@@ -338,8 +338,9 @@ func (q *queuePair) hungry() bool {
 	if s == nil || !s.starved {
 		return false
 	}
-	s.starved = false
-	q.take(s.backlog)
+	in := s.backlog
+	s.starved, s.backlog = false, in[:0] // which may be all taken, and memory short again
+	q.take(in)
 	if !s.starved {
 		s.backlog = nil
 		q.startReads()
