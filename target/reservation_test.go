@@ -132,8 +132,8 @@ func TestReservationsAreLimited(t *testing.T) {
 		before := r.Stats()
 		c, err := r.tryReserve("disk", rdma.Hints{InFlight: n})
 		if err == nil {
-			t.Fatal("it is admitted")
 			c.close()
+			t.Fatal("it is admitted")
 		}
 		if !errors.Is(err, unio.ErrBusy) || !strings.Contains(err.Error(), words) || len(err.Error()) > 224 {
 			t.Errorf("%v, want ErrBusy with %q", err, words)
