@@ -2,6 +2,7 @@ package volume
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/unio-stack/unio"
 )
@@ -13,6 +14,8 @@ type sleeper struct {
 	wakes chan struct{}   // one of them has something, or wake
 	arms  []chan struct{} // for each lane: sleep on it once
 	wg    sync.WaitGroup
+	// closing keeps what was armed from sleeping when nobody is left to wake it.
+	closing atomic.Bool
 }
 
 func newSleeper(lanes []lane) *sleeper {
@@ -27,6 +30,9 @@ func newSleeper(lanes []lane) *sleeper {
 
 func (s *sleeper) watch(ch *unio.Channel, arm <-chan struct{}) {
 	for range arm {
+		if s.closing.Load() {
+			return
+		}
 		ch.Sleep()
 		s.wake()
 	}
@@ -51,6 +57,7 @@ func (s *sleeper) wake() {
 
 // close ends the goroutines. Nobody sleeps any more.
 func (s *sleeper) close() {
+	s.closing.Store(true)
 	for _, arm := range s.arms {
 		close(arm)
 	}
