@@ -1,6 +1,7 @@
 package volume
 
 import (
+	"slices"
 	"time"
 
 	"github.com/unio-stack/unio/provider/volume/internal/table"
@@ -69,10 +70,11 @@ func (k *keeper) storeSums(entries []*entry) error {
 	}
 	for _, e := range entries {
 		k.dirty.set(e.at(), false)
+		e.dirty = false
 	}
 	kept := k.resting[:0]
 	for _, e := range k.resting {
-		if !contains(entries, e) {
+		if e.dirty {
 			kept = append(kept, e)
 		}
 	}
@@ -102,23 +104,28 @@ func (k *keeper) lookAtResting() {
 	}
 }
 
-// longestAtRest returns n dirty entries, those in use last.
-func (k *keeper) longestAtRest(n int) []*entry {
-	for range len(k.resting) {
-		if e := k.resting[0]; e.touched.Swap(false) {
-			k.resting = append(k.resting[1:], e)
-		} else {
+// longestAtRest returns up to n dirty entries that nobody uses, those touched
+// since it last came by only if there are no others.
+func (k *keeper) longestAtRest(n int) (some []*entry) {
+	for _, again := range []bool{false, true} {
+		for _, e := range k.resting {
+			if len(some) < n && e.idle() && (!e.Touched() || again) {
+				some = append(some, e)
+			}
+		}
+		if len(some) > 0 {
 			break
 		}
 	}
-	return append([]*entry(nil), k.resting[:min(n, len(k.resting))]...)
+	return some
 }
 
-// unchanged returns dirty entries that were not written to since the last call.
+// unchanged returns dirty entries that were not written to since the last call,
+// and that no request is about to.
 func (k *keeper) unchanged() (some []*entry) {
 	for _, e := range k.resting {
 		v := e.version.Load()
-		if e.seen == v+1 && len(some) < cleanBatch {
+		if e.seen == v+1 && e.idle() && len(some) < cleanBatch {
 			some = append(some, e)
 		}
 		e.seen = v + 1
@@ -143,14 +150,10 @@ func (k *keeper) cleanUp() error {
 func (k *keeper) drop(e *entry) {
 	e.shut(gateGone)
 	k.p.active.Remove(e)
-	kept := k.resting[:0]
-	for _, o := range k.resting {
-		if o != e {
-			kept = append(kept, o)
-		}
+	if e.dirty {
+		e.dirty = false
+		k.resting = slices.DeleteFunc(k.resting, func(o *entry) bool { return o == e })
 	}
-	clear(k.resting[len(kept):])
-	k.resting = kept
 	k.log.forget(e)
 }
 

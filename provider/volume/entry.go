@@ -20,9 +20,11 @@ type entry struct {
 	// seen is one more than version was when the keeper last looked, which
 	// guards it.
 	seen uint32
-	// resident says that, while it is not clean, only the entry has the page's
-	// checksums; immutable.
+	// resident says that the medium has checksums of the page; immutable.
 	resident bool
+	// dirty says that only the entry has them; guarded by the keeper, in whose
+	// resting it is then.
+	dirty bool
 
 	users   atomic.Int64  // readers in the low half, writers in the high half
 	gates   atomic.Uint32 // a gate set stops whom it is for
@@ -85,7 +87,7 @@ func (e *entry) Touched() bool { return e.touched.Swap(false) }
 // Retire implements table.Entry. Called by the keeper. What is dirty, or in the
 // log, stays: only the entry knows.
 func (e *entry) Retire() bool {
-	if g := e.gates.Load(); e.resident && g&(gateClean|gateHole) == 0 || g&(gateShut|gateLog) != 0 {
+	if e.dirty || e.gates.Load()&(gateShut|gateLog) != 0 {
 		return false
 	}
 	e.shut(gateGone)

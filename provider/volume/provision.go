@@ -135,7 +135,8 @@ func (k *keeper) install(e *entry, p space.Place) {
 
 // rest puts a dirty entry into the row of those to be made clean.
 func (k *keeper) rest(e *entry) {
-	if !contains(k.resting, e) {
+	if !e.dirty {
+		e.dirty = true
 		k.resting = append(k.resting, e)
 	}
 }
