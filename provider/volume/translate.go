@@ -31,9 +31,10 @@ func (q *queue) begin(st *state) {
 
 // translate finds the entries of all pages and enters them. If it fails, the
 // pieces are those that were entered.
-func (st *state) translate(p *pool) bool {
+func (st *state) translate(p *pool) bool { return st.translateFor(p, st.op.Size()) }
+
+func (st *state) translateFor(p *pool, size int64) bool {
 	weight, gates := st.weight(), st.gates()
-	size := st.op.Size()
 	for off := int64(0); off < size; {
 		at := st.op.Offset + off
 		pc := piece{off: off, in: at & (p.extent - 1)}
