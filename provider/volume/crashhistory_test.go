@@ -327,7 +327,6 @@ func (h *history) fetch(wait bool) {
 // a part may have been done.
 func (f *crashFlight) refused() {
 	f.v.tail = slices.DeleteFunc(f.v.tail, func(t tailPiece) bool { return t.stamp == f.stamp })
-	
 }
 
 func (f *crashFlight) ended(c unio.Completion) {
