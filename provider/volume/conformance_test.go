@@ -2,8 +2,11 @@ package volume
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -15,6 +18,7 @@ import (
 
 // TestConformance runs the suite over pools of every kind.
 func TestConformance(t *testing.T) {
+	scale(t, 25)
 	for _, below := range []string{"mem", "file", "two files"} {
 		for _, kind := range []string{"checksums", "plain", "scratch"} {
 			t.Run(below+"/"+kind, func(t *testing.T) { uniotest.Run(t, conformance(below, kind)) })
@@ -22,7 +26,22 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// medium is where the pool of a device under test is.
+// scale sets how much the suite does, in percent, unless the run says so
+// itself.
+func scale(t *testing.T, percent int) {
+	t.Helper()
+	f := flag.Lookup("uniotest.n")
+	if f.Value.String() != "0" || os.Getenv("UNIOTEST_N") != "" {
+		return
+	}
+	if testing.Short() {
+		percent = max(1, percent/4)
+	}
+	_ = flag.Set(f.Name, strconv.Itoa(percent))
+	t.Cleanup(func() { _ = flag.Set(f.Name, "0") })
+}
+
+// poolFiles is where the pool of a device under test is.
 type poolFiles struct {
 	paths     []string
 	catalogue string
