@@ -22,7 +22,9 @@ func (j *cleanJob) step(k *keeper) (done bool, err error) {
 	if !j.started {
 		j.started = true
 		for _, e := range j.entries {
-			e.shut(gateClean)
+			if e.idle() { // or a request is about to write to it
+				e.shut(gateClean)
+			}
 		}
 	}
 	kept := j.entries[:0]

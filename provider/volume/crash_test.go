@@ -96,6 +96,9 @@ type crashKind struct {
 	mutant bool   // failures are noted, and not the test's
 }
 
+// mostPoints bounds how many are tried of one history, which has some hundreds.
+const mostPoints = 2000
+
 // crashSize is of the disk: it has room for 20 extents.
 const crashSize = 1<<20 + 384<<10 + 20*(64<<10)
 
@@ -185,7 +188,7 @@ func crashConfig(dev *unio.Device, cat catalogue.Catalogue, kind crashKind) Conf
 func (h *history) point(p crash.Point) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.on || h.failure != nil {
+	if !h.on || h.failure != nil || h.points >= mostPoints {
 		return
 	}
 	h.points++

@@ -125,13 +125,17 @@ func (k *keeper) gather(st *state) error {
 	for page := first; page <= last; page++ {
 		e, err := k.load(st.vol, page)
 		if err != nil {
-			k.need.extents = k.need.extents[:before]
 			return err
 		}
 		e.users.Add(oneReader)
 		st.held = append(st.held, e)
-		k.need.add(e, gates)
 		waits = waits || e.gates.Load()&gates != 0
+	}
+	if k.obstructed(st) {
+		return nil // what it needs it is given when it can use it
+	}
+	for _, e := range st.held {
+		k.need.add(e, gates)
 	}
 	if int64(len(k.need.extents)) > k.space.Free() && len(k.need.extents) > before {
 		k.need.extents = k.need.extents[:before]
@@ -171,21 +175,33 @@ func (k *keeper) committing() bool {
 
 // ready reports whether nothing is in the operation's way now.
 func (k *keeper) ready(st *state) bool {
-	gates, end := st.gates(), st.op.Offset+st.op.Size()
+	gates := st.gates()
 	for _, e := range st.held {
 		if e.gates.Load()&gates != 0 {
 			return false
+		}
+	}
+	return !k.obstructed(st)
+}
+
+// obstructed reports whether others have to be done first: a job that has a
+// page to itself, or a write of the same block.
+func (k *keeper) obstructed(st *state) bool {
+	end := st.op.Offset + st.op.Size()
+	for _, e := range st.held {
+		if e.gates.Load()&gateShut != 0 {
+			return true
 		}
 		if b := e.blocks.Load(); b != nil && e.at() != 0 {
 			start := e.key.Page << k.p.shift
 			pc := piece{in: max(st.op.Offset, start) - start}
 			pc.n = min(end, start+k.p.extent) - start - pc.in
 			if first, last := pc.blocks(); b.written(first, last) {
-				return false
+				return true
 			}
 		}
 	}
-	return true
+	return false
 }
 
 // load returns the entry of a page, from the table or from the catalogue. The
