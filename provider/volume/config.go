@@ -50,8 +50,9 @@ type Config struct {
 	ExtentSize int64
 	// NoChecksums leaves bytes unchecked.
 	NoChecksums bool
-	// LogSize in bytes: 1 MiB to 1 GiB, default 16 MiB. An Append or a
-	// WriteAtomic may have a fourth of it, and at most 1 MiB.
+	// LogSize in bytes: 128 KiB to 1 GiB, default 16 MiB. An Append or a
+	// WriteAtomic may have a fourth of it, and at most 1 MiB; a WriteAtomic has
+	// up to a range for each 16 KiB, and at most 64.
 	LogSize int64
 	// Force creates the pool whatever is on the members.
 	Force bool
@@ -65,7 +66,7 @@ const (
 	defaultCleanAfter = 2 * time.Second
 	defaultExtent     = 1 << 20
 	defaultLog        = 16 << 20
-	minLog            = 1 << 20
+	minLog            = 128 << 10
 	maxLog            = 1 << 30
 	maxAtomic         = 1 << 20
 	maxRanges         = 64

@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	crashPoints = flag.Int("volume.points", 0, "how many crash points to try; 0 is 10,000, or 1,000 with -short (VOLUME_POINTS in the environment does the same)")
+	crashPoints = flag.Int("volume.points", 0, "how many crash points to try; 0 is 10,000, or 1,000 with -short or the race detector (VOLUME_POINTS in the environment does the same)")
 	crashSeed   = flag.Uint64("volume.seed", 0, "repeat the crash histories of this seed; 0 takes a new one")
 )
 
@@ -31,7 +31,7 @@ func pointsWanted(t *testing.T) int {
 	if n, err := strconv.Atoi(os.Getenv("VOLUME_POINTS")); err == nil && n > 0 {
 		return n
 	}
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		return 1000
 	}
 	return 10_000
@@ -68,8 +68,8 @@ func TestCrashNoticed(t *testing.T) {
 	for name, kind := range map[string]crashKind{
 		"flushes that do nothing":              {rules: "flush lost"},
 		"a catalogue that is late":             {late: true},
-		"marks of dirty extents that are lost": {lost: "write at 1245184..1249280 lost"},
-		"log records that are lost":            {lost: "write at 139264..1187840 lost"},
+		"marks of dirty extents that are lost": {lost: "write at 327680..331776 lost"},
+		"log records that are lost":            {lost: "write at 139264..270336 lost"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -99,8 +99,8 @@ type crashKind struct {
 // mostPoints bounds how many are tried of one history, which has some hundreds.
 const mostPoints = 2000
 
-// crashSize is of the disk: it has room for 20 extents.
-const crashSize = 1<<20 + 384<<10 + 20*(64<<10)
+// crashSize is of the disk: it has room for 16 extents.
+const crashSize = 448<<10 + 16*(64<<10)
 
 // A history is a pool on a disk whose power can be cut, in use.
 type history struct {
@@ -179,7 +179,7 @@ func newHistory(t *testing.T, seed uint64, kind crashKind) *history {
 
 func crashConfig(dev *unio.Device, cat catalogue.Catalogue, kind crashKind) Config {
 	return Config{
-		Members: []Member{{Device: dev}}, Catalogue: cat, ExtentSize: 64 << 10, LogSize: 1 << 20,
+		Members: []Member{{Device: dev}}, Catalogue: cat, ExtentSize: 64 << 10, LogSize: 128 << 10,
 		NoChecksums: kind.plain, Entries: 8, DirtyExtents: 16, CleanAfter: 300 * time.Microsecond,
 	}
 }

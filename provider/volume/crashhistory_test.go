@@ -79,7 +79,7 @@ func (h *history) change(f func()) {
 	f()
 }
 
-const maxVolume = 6 * 64 << 10
+const maxVolume = 5 * 64 << 10
 
 func (h *history) create() {
 	if len(h.vols) > 40 {
@@ -268,7 +268,7 @@ func (h *history) place(v *modelVolume) (off, n int64) {
 func (h *history) ranges(v *modelVolume) (all []unio.Range) {
 	for range 1 + h.rng.IntN(5) {
 		off, n := h.place(v)
-		if !slices.ContainsFunc(all, func(g unio.Range) bool { return off < g.Offset+g.Length && g.Offset < off+n }) {
+		if n = min(n, 6<<10); !slices.ContainsFunc(all, func(g unio.Range) bool { return off < g.Offset+g.Length && g.Offset < off+n }) {
 			all = append(all, unio.Range{Offset: off, Length: n})
 		}
 	}

@@ -71,7 +71,7 @@ func (p *pool) describe() unio.Info {
 		NativeDurable: unio.Ops(unio.OpWrite) | unio.WholeOps,
 		BlockSize:     1, AtomicUnit: 64 << 10, Persistence: unio.Power,
 		MaxTransfer: max(p.extent, maxPieces*p.extent/2), MaxDepth: maxDepth,
-		MaxAtomic: min(maxAtomic, p.members[0].sb.LogSize/4), MaxRanges: maxRanges,
+		MaxAtomic: min(maxAtomic, p.members[0].sb.LogSize/4), MaxRanges: int(min(maxRanges, p.members[0].sb.LogSize>>14)),
 	}
 	i.Reason = fmt.Sprintf("%d members, extents of %d bytes, no checksums", len(p.members), p.extent)
 	if p.sums {

@@ -246,18 +246,18 @@ func (l *redoLog) readHead(m *medium) error {
 
 // readRecord reads what may be a record, whole.
 func (l *redoLog) readRecord(m *medium, at int64) ([]byte, error) {
-	stage, err := l.staging()
-	if err != nil {
-		return nil, err
-	}
 	const first = 64 << 10
-	p := stage[:min(first, l.sb.LogSize-at)]
+	p := m.buf.Bytes()[:min(first, l.sb.LogSize-at)]
 	if err := m.read(0, l.sb.Log+at, p); err != nil {
 		return nil, err
 	}
 	size := format.RecordLength(p)
-	if size <= int64(len(p)) || size > l.sb.LogSize-at || size > int64(len(stage)) {
+	if size <= int64(len(p)) || size > l.sb.LogSize-at || size > l.capacity() {
 		return p, nil
+	}
+	stage, err := l.staging()
+	if err != nil {
+		return nil, err
 	}
 	p = stage[:size]
 	return p, m.read(0, l.sb.Log+at, p)
