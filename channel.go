@@ -95,9 +95,7 @@ func newChannel(dev *Device, cfg ChannelConfig) (*Channel, error) {
 	}
 	c := &Channel{
 		dev: dev, q: q, cfg: cfg,
-		ready:  newFIFO(cfg.Depth),
-		fences: newFIFO(cfg.Depth),
-		epochs: make([]uint32, ceilPow2(cfg.Depth+1)),
+		epochs: make([]uint32, ceilPow2(min(cfg.Depth+1, minPlaces))),
 		spin:   spinner{fixed: cfg.Spin},
 		thread: threadID(),
 		done:   make(chan struct{}),
@@ -209,6 +207,8 @@ func (c *Channel) grow() bool {
 	for i := range places {
 		c.ops = append(c.ops, &places[i])
 	}
+	c.ready.reserve(len(c.ops))
+	c.fences.reserve(len(c.ops))
 	return len(places) > 0
 }
 
@@ -220,7 +220,21 @@ const minPlaces = 8
 // theirs up until what they waited for has ended.
 func (c *Channel) roomForFence() bool {
 	c.advanceEpoch()
-	return int(c.epoch-c.oldest) < len(c.epochs)-1
+	return int(c.epoch-c.oldest) < len(c.epochs)-1 || c.growEpochs()
+}
+
+// growEpochs makes room for more epochs, and reports false if there is enough for Depth.
+func (c *Channel) growEpochs() bool {
+	have := len(c.epochs)
+	if have >= ceilPow2(c.cfg.Depth+1) {
+		return false
+	}
+	epochs := make([]uint32, 2*have)
+	for e := c.oldest; e != c.epoch+1; e++ {
+		epochs[e&uint32(2*have-1)] = c.epochs[e&uint32(have-1)]
+	}
+	c.epochs = epochs
+	return true
 }
 
 // admit gives a checked request a place and starts it as soon as its fence lets it.

@@ -2,14 +2,24 @@ package unio
 
 import "math/bits"
 
-// A fifo is a bounded queue of op tags. Its owner never pushes more than its
-// capacity, which is at least the channel's depth.
+// A fifo is a bounded queue of op tags. Its owner never pushes more than it
+// has reserved, which is at least how many places the channel has.
 type fifo struct {
 	tags       []uint32 // length a power of two
 	head, tail uint32
 }
 
-func newFIFO(depth int) fifo { return fifo{tags: make([]uint32, ceilPow2(depth))} }
+// reserve makes room for n tags in all.
+func (f *fifo) reserve(n int) {
+	if n <= len(f.tags) {
+		return
+	}
+	larger := fifo{tags: make([]uint32, ceilPow2(n))}
+	for f.len() > 0 {
+		larger.push(f.pop())
+	}
+	*f = larger
+}
 
 func (f *fifo) len() int     { return int(f.tail - f.head) }
 func (f *fifo) peek() uint32 { return f.tags[f.head&uint32(len(f.tags)-1)] }

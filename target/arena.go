@@ -23,6 +23,7 @@ type arena struct {
 	slabs []*slab          // by address; guarded by mu
 	roomy [classes][]*slab // those with a free piece, by class; the last is used first; guarded by mu
 	inUse int64            // bytes of pieces that are used; guarded by mu
+	drawn int64            // bytes that are used of reservations, which are none of the arena's; guarded by mu
 	line  line             // who waits for memory; guarded by mu
 	heap  waitingHeap      // who waits for others, or for itself; guarded by mu
 	turn  *borrower        // whose turn it is; guarded by mu

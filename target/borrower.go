@@ -9,7 +9,8 @@ import (
 
 // A borrower is a connection as its export's memory sees it. What it holds beyond one operation is no more than it leaves for
 // others: half of what there is, if nobody else wants any, and less and less as others come. So one that has nothing finds
-// some, and who does not give back what he has read into keeps others from nothing.
+// some, and who does not give back what he has read into keeps others from nothing. What a borrower has reserved it takes
+// first, and without regard to others.
 //
 // Its methods may be called with the connection's lock held: they wait for nobody and call nobody.
 type borrower struct {
@@ -17,10 +18,11 @@ type borrower struct {
 
 	// What follows is guarded by arena.mu.
 
-	held   int64       // bytes
-	waiter rdma.Waiter // of who waits
-	left   bool        // it will borrow no more
-	need   int64       // bytes that it waits for: a piece, or all that an operation needs at a time
+	own    *reservation // may be nil
+	held   int64        // bytes, but for those of own
+	waiter rdma.Waiter  // of who waits
+	left   bool         // it will borrow no more
+	need   int64        // bytes that it waits for: a piece, or all that an operation needs at a time
 
 	// Of its turn.
 
@@ -42,6 +44,10 @@ func (b *borrower) Borrow(n int, w rdma.Waiter) []byte {
 	a := b.arena
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if p := b.own.take(n); p != nil {
+		a.drawn += int64(cap(p))
+		return p
+	}
 	size := sizeOf(classFor(n))
 	if a.turn == b {
 		return b.borrowInTurn(n, size)
@@ -79,6 +85,10 @@ func (b *borrower) Return(p []byte) {
 	a := b.arena
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if b.own.put(p) {
+		a.drawn -= int64(cap(p))
+		return // b tries again by itself, and nobody else gets it
+	}
 	size := a.put(p)
 	b.held -= size
 	if a.turn == b {
@@ -100,7 +110,9 @@ func (b *borrower) use(pieces [][]byte) {
 	b.arena.mu.Lock()
 	defer b.arena.mu.Unlock()
 	for _, p := range pieces {
-		b.used += int64(cap(p))
+		if b.own.of(p) == nil {
+			b.used += int64(cap(p))
+		}
 	}
 }
 
@@ -121,10 +133,18 @@ func (b *borrower) leave() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b.left = true
+	b.own.end()
 	if b.place != nowhere {
 		a.unqueue(b)
 		a.ring() // somebody else may be next
 	}
+}
+
+// giveUp ends a borrower's reservation, as soon as it has given back what is in use. What it needs then, it borrows as others do.
+func (b *borrower) giveUp() {
+	b.arena.mu.Lock()
+	defer b.arena.mu.Unlock()
+	b.own.end()
 }
 
 // usher gives those who wait their turn as memory comes back, until close.

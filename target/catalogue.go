@@ -21,8 +21,11 @@ type Catalogue struct {
 	Connections int     `json:"connections"` // now; with the one that asks
 	Admitted    int64   `json:"admitted"`    // connections, since the target began
 	Rejected    int64   `json:"rejected"`    // likewise
+	Failed      int64   `json:"failed"`      // see [Stats]
 	Memory      int64   `json:"memory"`      // most I/O memory that is used, in bytes
 	MemoryTaken int64   `json:"memory_taken"`
+	// MemoryReserved bytes are set aside for connections.
+	MemoryReserved int64 `json:"memory_reserved"`
 	// Regions are what the client may attach, by name.
 	Regions []CatalogueRegion `json:"regions"`
 }
@@ -77,8 +80,11 @@ func (t *Target) show(in *rdma.Incoming) (*session, error) {
 
 // describe returns the catalogue for a client of these names.
 func (t *Target) describe(names []string) *Catalogue {
-	c := &Catalogue{Uptime: time.Since(t.began).Seconds(), Memory: t.cfg.Memory, MemoryTaken: t.pool.bytes(), Regions: []CatalogueRegion{}}
-	c.Connections, c.Admitted, c.Rejected = t.roster.counts()
+	c := &Catalogue{
+		Uptime: time.Since(t.began).Seconds(), Regions: []CatalogueRegion{},
+		Memory: t.cfg.Memory, MemoryTaken: t.pool.bytes(), MemoryReserved: t.pool.reserved(),
+	}
+	c.Connections, c.Admitted, c.Rejected, c.Failed = t.roster.counts()
 	c.Connections, c.Admitted = c.Connections+1, c.Admitted+1
 	for _, e := range t.exports.Load().order {
 		if x, _, _ := t.roster.of(e); x.admits(names) {
@@ -116,6 +122,9 @@ func (s *snapshot) Size() int64 { return int64(len(s.text)) }
 
 // Memory implements rdma.Store.
 func (s *snapshot) Memory() []byte { return s.text }
+
+// Poll implements rdma.Store. Nothing is ever under way.
+func (*snapshot) Poll() bool { return false }
 
 // Start implements rdma.Store. Nothing but to read is possible, and that needs nobody.
 func (s *snapshot) Start(batch []*rdma.IO) {

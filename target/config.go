@@ -19,15 +19,15 @@ type Config struct {
 	// guaranteed, in equal shares; an export has at most half of what is not guaranteed to others. Default 256 MiB.
 	Memory int64
 	// PerConnection bytes of it are one connection's at most. Default 16 MiB, at least 1 MiB. A single Read that needs more is
-	// refused.
+	// refused, and so is who wants more reserved. What is guaranteed to exports cannot be reserved; see [rdma.Hints].
 	PerConnection int64
 	// Connections is how many clients are served at a time. Default 16384.
 	Connections int
 	// OnEvent, if it is not nil, is told what happens. It may be called from any goroutine and must not wait, nor call the
 	// Target.
 	OnEvent func(Event)
-	// RDMA configures the connections: TLS, CRC, congestion control, keep-alive. Channel, PrivateData, Decide and Serve are of
-	// no use here.
+	// RDMA configures the connections: TLS, CRC, congestion control, keep-alive. Channel, PrivateData, Decide, Serve, OnFailure
+	// and Hints are of no use here.
 	RDMA rdma.Config
 }
 
@@ -50,10 +50,10 @@ type Export struct {
 // An Event is something that happened to a connection.
 type Event struct {
 	Kind   EventKind
-	Peer   net.Addr
-	Client string // first name in the client's TLS certificate, or ""
-	Export string // name that was asked for
-	Err    error  // why, of Rejected
+	Peer   net.Addr // nil if it is not known, which may be so of Failed
+	Client string   // first name in the client's TLS certificate, or ""
+	Export string   // name that was asked for
+	Err    error    // why, of Rejected and Failed
 }
 
 // EventKind is what happened.
@@ -64,6 +64,7 @@ const (
 	Attached EventKind = 1 + iota // a client is given an export
 	Detached                      // it has gone
 	Rejected                      // it is not given one
+	Failed                        // no connection was set up, for other reasons
 )
 
 // String returns the kind's name.
@@ -75,6 +76,8 @@ func (k EventKind) String() string {
 		return "detached"
 	case Rejected:
 		return "rejected"
+	case Failed:
+		return "handshake failed"
 	}
 	return fmt.Sprintf("event(%d)", uint8(k))
 }
@@ -110,6 +113,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	return c, nil
 }
+
+// longest is how many bytes a client may ask for at a time.
+func (c *Config) longest() int64 { return min(longestRead, c.PerConnection) }
 
 // check says what is wrong with exports, or nil.
 func (c *Config) check(exports []Export) error {

@@ -31,9 +31,16 @@ type export struct {
 	settings Export
 	lanes    []*lane // one at least; grows as connections come
 	load     []int   // connections, by lane
-	clients  int     // connections
-	revoked  bool    // nobody may attach it any more
-	over     bool    // and nobody has it any more
+	users
+	revoked bool // nobody may attach it any more
+	over    bool // and nobody has it any more
+}
+
+// users are the connections of an export.
+type users struct {
+	clients  int                             // how many there are
+	reserved int64                           // bytes that are set aside for them
+	patterns [rdma.PatternSequential + 1]int // how many, by their hint
 }
 
 // maxLanes of an export; and no more than there are processors.
@@ -127,6 +134,7 @@ func (e *export) revoke(r *roster) error {
 	sessions := r.revoke(e)
 	for _, s := range sessions {
 		s.service.Revoke()
+		s.giveUp()
 	}
 	e.growing.Lock()
 	defer e.growing.Unlock()

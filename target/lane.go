@@ -53,7 +53,11 @@ type counts struct {
 const (
 	laneDepth = 256
 	// maxRounds is how often one goroutine looks for more to do before it leaves that to the lane's own.
-	maxRounds = 8
+	maxRounds = 32
+	// postBatch is how many operations are posted at a time.
+	postBatch = 16
+	// finishBatch is how many operations are finished at a time.
+	finishBatch = 16
 )
 
 // A batch is operations that have ended.
@@ -117,6 +121,14 @@ func (l *lane) run() {
 	}
 }
 
+// poll finishes what has ended, and reports whether anything had.
+func (l *lane) poll() bool {
+	l.mu.Lock()
+	mine := !l.busy && l.approach()
+	l.mu.Unlock()
+	return mine && l.work() > 0
+}
+
 // approach reports whether the caller is at the channel now. If not, somebody is, and will look once more. mu is held.
 func (l *lane) approach() (mine bool) {
 	if l.busy {
@@ -127,29 +139,36 @@ func (l *lane) approach() (mine bool) {
 	return true
 }
 
-// work posts what is in the queue, takes what has ended, and finishes it once it has left the channel, where the caller is.
-func (l *lane) work() {
+// work posts what is in the queue, takes what has ended and finishes it. So that the medium has something to do meanwhile, that
+// is done a few at a time, between which what they have led to is posted. It returns how many operations those were.
+func (l *lane) work() (ended int) {
 	b := l.ended.Get().(*batch)
 	for round := 0; ; round++ {
 		l.post(b)
 		l.reap(b)
+		for at := 0; at < len(b.ios); {
+			n := min(len(b.ios)-at, finishBatch)
+			l.finish(b.ios[at : at+n])
+			if at += n; at < len(b.ios) {
+				l.post(b)
+			}
+		}
+		ended += len(b.ios)
+		clear(b.ios)
+		b.ios = b.ios[:0]
 		if !l.leave(round) {
 			break
 		}
 	}
-	if len(b.ios) > 0 {
-		l.finish(b.ios)
-		clear(b.ios)
-		b.ios = b.ios[:0]
-	}
 	l.ended.Put(b)
+	return ended
 }
 
-// post posts what is in the queue, as far as there are places.
+// post posts some of what is in the queue, as far as there are places.
 func (l *lane) post(b *batch) {
 	l.mu.Lock()
 	refuses := l.revoked
-	for !refuses && l.queue.len() > 0 && len(l.free) > 0 {
+	for !refuses && l.queue.len() > 0 && len(l.free) > 0 && len(l.requests) < postBatch {
 		l.requests = append(l.requests, l.place(l.queue.pop()))
 	}
 	l.mu.Unlock()

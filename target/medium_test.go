@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"encoding/binary"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,7 +12,11 @@ import (
 
 // A medium is a device that does nothing, successfully, when the test lets it, and counts what it was asked for.
 type medium struct {
-	size int64
+	// bytes, if there are any, are what is read and written.
+	bytes []byte
+	// fails, if it is not nil, says with what error an operation ends instead. Called with mu held.
+	fails func(*unio.Op) error
+	size  int64
 	// blocks makes Submit wait, as a mapped file's may.
 	blocks bool
 	name   string
@@ -28,7 +33,7 @@ type medium struct {
 func (m *medium) open(t testing.TB) *unio.Device {
 	t.Helper()
 	m.queues = map[*mediumQueue]struct{}{}
-	if m.size == 0 {
+	if m.size = max(m.size, int64(len(m.bytes))); m.size == 0 {
 		m.size = 1 << 30
 	}
 	if m.name == "" {
@@ -103,13 +108,66 @@ func (q *mediumQueue) Reap() {
 			continue
 		}
 		q.m.inFlight.Add(-1)
-		if op.Op == unio.OpCompareSwap || op.Op == unio.OpFetchAdd {
-			op.CompleteWord(0)
-		} else {
-			op.Complete(op.Size(), nil)
-		}
+		q.m.carryOut(op)
 	}
 	q.ops = kept
+}
+
+// carryOut ends an operation.
+func (m *medium) carryOut(op *unio.Op) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fails != nil {
+		if err := m.fails(op); err != nil {
+			op.Complete(0, err)
+			return
+		}
+	}
+	if op.Op == unio.OpCompareSwap || op.Op == unio.OpFetchAdd {
+		op.CompleteWord(m.word(op))
+		return
+	}
+	if m.bytes != nil {
+		m.transfer(op)
+	}
+	op.Complete(op.Size(), nil)
+}
+
+// word carries out an atomic, and returns the old value. mu is held.
+func (m *medium) word(op *unio.Op) uint64 {
+	if m.bytes == nil {
+		return 0
+	}
+	p := m.bytes[op.Offset:][:8]
+	old := binary.LittleEndian.Uint64(p)
+	switch {
+	case op.Op == unio.OpFetchAdd:
+		binary.LittleEndian.PutUint64(p, old+op.Swap)
+	case old == op.Compare:
+		binary.LittleEndian.PutUint64(p, op.Swap)
+	}
+	return old
+}
+
+// transfer carries out what is about a range. mu is held.
+func (m *medium) transfer(op *unio.Op) {
+	p := m.bytes[op.Offset:][:op.Size()]
+	pieces := op.Vec
+	if pieces == nil {
+		pieces = [][]byte{op.Data}
+	}
+	switch op.Op {
+	case unio.OpRead:
+		for _, d := range pieces {
+			p = p[copy(d, p):]
+		}
+	case unio.OpWrite:
+		for _, d := range pieces {
+			p = p[copy(p, d):]
+		}
+	case unio.OpDiscard, unio.OpWriteZeroes:
+		clear(p)
+	}
 }
 
 func (q *mediumQueue) Cancel(op *unio.Op) {

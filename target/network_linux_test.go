@@ -147,7 +147,7 @@ func region(t *testing.T, reg *unio.Region) (firsts [6]byte) {
 
 // More is asked for at a time than there is memory for, in pieces of all sizes: all of it is served, and right.
 func TestMemoryIsShortForClients(t *testing.T) {
-	dev, err := faults.Wrap(memoryDevice(t, regionSize), "any 1/4 delay 1ms", 1)
+	dev, err := faults.Wrap(memoryDevice(t, regionSize), "any 1/4 delay 4ms", 1)
 	if err != nil {
 		t.Fatal(err)
 	}

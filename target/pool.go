@@ -10,18 +10,22 @@ import (
 )
 
 // A pool is the I/O memory of a target, in slabs. An arena, which is an export's part of it, always gets its share; beyond
-// that it gets what is owed to nobody, up to a limit, so that no arena can take all.
+// that it gets what is owed to nobody, up to a limit, so that no arena can take all. What is owed to nobody is also what
+// connections have reserved for themselves.
 //
 // pool.mu is taken with an arena's held, and none after it.
 type pool struct {
 	limit int // slabs in all; immutable
+	least int // slabs that an export must be able to have; immutable
 
 	mu     sync.Mutex
 	arenas []*arena // guarded by mu
 	spare  []*slab  // in no arena; guarded by mu
 	made   int      // slabs there are; guarded by mu
-	taken  int      // slabs in arenas; guarded by mu
+	taken  int      // slabs in arenas and in the reserve; guarded by mu
 	owed   int      // slabs of shares that their arenas do not have; guarded by mu
+	// reserve is what connections have for themselves; guarded by mu.
+	reserve reserve
 
 	// loose are the slabs that nobody has and that are owed to nobody: limit-taken-owed, below zero while arenas have to
 	// give back. Changed with mu held.
@@ -34,12 +38,15 @@ func newPool(bytes int64) *pool { return &pool{limit: int(bytes / slabSize)} }
 // check says whether there is the memory for so many exports, whose connections ask for longest bytes at a time at most.
 func (p *pool) check(exports int, longest int64) error {
 	share, most := p.shares(exports)
-	if p.limit >= exports && int64(most)*slabSize >= 2*longest+slabSize { // see borrower.room
+	if p.limit >= exports && most >= leastFor(longest) {
 		return nil
 	}
 	return fmt.Errorf("%w: %d MiB of memory for %d exports: each would have %d MiB and at most %d; more is needed",
 		unio.ErrInvalid, int64(p.limit)*slabSize>>20, exports, share*slabSize>>20, most*slabSize>>20)
 }
+
+// leastFor returns how many slabs an export needs whose connections ask for longest bytes at a time at most; see borrower.room.
+func leastFor(longest int64) int { return int((2*longest + 2*slabSize - 1) / slabSize) }
 
 // shares returns what each of n arenas is guaranteed, together half of the memory, and what it may have at most: half of
 // what is not guaranteed to others.
@@ -54,6 +61,7 @@ func (p *pool) share(among []*arena) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	share, most := p.shares(len(among))
+	p.limitReserve(len(among), share)
 	for _, a := range p.arenas {
 		if slices.Contains(among, a) {
 			p.set(a, share, most)

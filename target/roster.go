@@ -12,17 +12,19 @@ import (
 type roster struct {
 	limit int // connections at a time; immutable
 
+	// mu is taken with no other held. The pool's is taken with it held.
 	mu       sync.Mutex
 	sessions map[*session]struct{} // guarded by mu
 	closed   bool                  // nobody is admitted any more; guarded by mu
 	empty    chan struct{}         // closed when there are no sessions; nil unless somebody waits; guarded by mu
 	admitted int64                 // guarded by mu
 	rejected int64                 // guarded by mu
+	failed   int64                 // guarded by mu
 }
 
 var errShuttingDown = errors.New("the target is shutting down")
 
-// enter admits a session, if its export is for the client, and gives it its rights and a lane.
+// enter admits a session, if its export is for the client, and gives it its rights, a lane, and the memory that it has asked for.
 func (r *roster) enter(s *session, readOnly bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -35,17 +37,29 @@ func (r *roster) enter(s *session, readOnly bool) error {
 	case e.revoked, !e.settings.admits(s.names):
 		return errNoExport(e.name)
 	}
+	if err := s.reserve(); err != nil { // of which only who may attach the export is told
+		return err
+	}
 	if s.rights = e.settings.rights(); readOnly {
 		s.rights = unio.ReadOnly
 	}
 	s.service.Rights = s.rights
 	r.sessions[s] = struct{}{}
 	r.admitted++
-	e.clients++
+	e.users.count(s, 1)
 	s.on = e.lightest()
 	s.lane = e.lanes[s.on]
 	e.load[s.on]++
 	return nil
+}
+
+// count notes a connection that has come, or, with -1, gone.
+func (u *users) count(s *session, n int) {
+	u.clients += n
+	u.patterns[s.hints.Pattern] += n
+	if s.own != nil {
+		u.reserved += int64(n) * s.own.bytes
+	}
 }
 
 // errNoExport does not tell who may not attach an export from who asks for one that is not there.
@@ -62,7 +76,7 @@ func (r *roster) leave(s *session) (last bool) {
 	defer r.mu.Unlock()
 	e := s.export
 	delete(r.sessions, s)
-	e.clients--
+	e.users.count(s, -1)
 	e.load[s.on]--
 	if len(r.sessions) == 0 && r.empty != nil {
 		close(r.empty)
@@ -91,6 +105,12 @@ func (r *roster) reject() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rejected++
+}
+
+func (r *roster) fail() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failed++
 }
 
 // revoke lets nobody attach an export any more, and returns the sessions that have.

@@ -14,6 +14,7 @@ type session struct {
 	service  *rdma.Service // immutable
 	rights   unio.Rights   // immutable once the roster has it
 	names    []string      // the client's; immutable
+	hints    rdma.Hints    // likewise
 	peer     net.Addr      // immutable
 	lane     *lane         // immutable once the roster has it
 	on       int           // the lane's index; likewise
@@ -26,6 +27,19 @@ func newSession(e *export, memory int, closed func(*session)) *session {
 	s.service = &rdma.Service{Store: s, Info: e.info, Memory: memory}
 	s.service.Closed = func() { closed(s) }
 	return s
+}
+
+// reserve sets the memory aside that the client has asked for. A region that is memory needs none.
+func (s *session) reserve() (err error) {
+	n := s.hints.InFlight
+	if n == 0 || s.Memory() != nil {
+		return nil
+	}
+	if most := int64(s.service.Memory); n > most {
+		return overcommitted(n, "a connection may have %s: ask for less", most)
+	}
+	s.own, err = s.arena.pool.reserveFor(n)
+	return err
 }
 
 // Size implements rdma.Store.
@@ -41,3 +55,6 @@ func (s *session) Start(batch []*rdma.IO) {
 	}
 	s.lane.start(batch)
 }
+
+// Poll implements rdma.Store.
+func (s *session) Poll() bool { return s.lane.poll() }

@@ -1,14 +1,19 @@
 package target
 
+import "github.com/unio-stack/unio/provider/rdma"
+
 // Stats is what a target has done and has.
 type Stats struct {
 	Connections int   `json:"connections"` // now
 	Admitted    int64 `json:"admitted"`    // connections, since New
 	Rejected    int64 `json:"rejected"`    // likewise
-	// Memory is the limit of I/O memory, and MemoryTaken how much of it was taken from the system, in bytes.
-	Memory      int64         `json:"memory"`
-	MemoryTaken int64         `json:"memory_taken"`
-	Exports     []ExportStats `json:"exports"` // in the order they were given
+	Failed      int64 `json:"failed"`      // peers that came and were no connection, likewise
+	// Memory is the limit of I/O memory, MemoryTaken how much of it was taken from the system, and MemoryReserved how much is
+	// set aside for connections that have asked for it, in bytes.
+	Memory         int64         `json:"memory"`
+	MemoryTaken    int64         `json:"memory_taken"`
+	MemoryReserved int64         `json:"memory_reserved"`
+	Exports        []ExportStats `json:"exports"` // in the order they were given
 }
 
 // ExportStats is what an export has done since it is one. What clients do to memory that is exported as such is not counted:
@@ -18,6 +23,8 @@ type ExportStats struct {
 	URL         string `json:"url"`
 	ReadOnly    bool   `json:"read_only"`
 	Connections int    `json:"connections"` // now
+	Random      int    `json:"random"`      // of those, that have said that their pattern is this; see [rdma.Hints]
+	Sequential  int    `json:"sequential"`  // likewise
 	Lanes       int    `json:"lanes"`       // channels to the device
 
 	Operations   int64 `json:"operations"` // that have ended; of flushes, those that the device was asked for
@@ -29,16 +36,17 @@ type ExportStats struct {
 	FlushesAsked int64 `json:"flushes_asked"`
 	FlushesDone  int64 `json:"flushes_done"` // by the device
 
-	MemoryInUse int64 `json:"memory_in_use"` // bytes that connections have borrowed
-	MemoryHeld  int64 `json:"memory_held"`   // bytes that are set aside for the export
-	MemoryMost  int64 `json:"memory_most"`   // bytes that it may have
-	MemoryWaits int64 `json:"memory_waits"`  // how often a connection had to wait for memory
+	MemoryInUse    int64 `json:"memory_in_use"`   // bytes that connections have borrowed, also of what is reserved
+	MemoryHeld     int64 `json:"memory_held"`     // bytes that are set aside for the export, but for what is reserved
+	MemoryMost     int64 `json:"memory_most"`     // bytes that it may have, likewise
+	MemoryReserved int64 `json:"memory_reserved"` // bytes that are set aside for connections
+	MemoryWaits    int64 `json:"memory_waits"`    // how often a connection had to wait for memory
 }
 
 // Stats returns what the target has done. What an export that is no more has done is not in it.
 func (t *Target) Stats() Stats {
-	s := Stats{Memory: t.cfg.Memory, MemoryTaken: t.pool.bytes()}
-	s.Connections, s.Admitted, s.Rejected = t.roster.counts()
+	s := Stats{Memory: t.cfg.Memory, MemoryTaken: t.pool.bytes(), MemoryReserved: t.pool.reserved()}
+	s.Connections, s.Admitted, s.Rejected, s.Failed = t.roster.counts()
 	for _, e := range t.exports.Load().order {
 		s.Exports = append(s.Exports, e.stats(&t.roster))
 	}
@@ -46,8 +54,11 @@ func (t *Target) Stats() Stats {
 }
 
 func (e *export) stats(r *roster) ExportStats {
-	x, clients, lanes := r.of(e)
-	s := ExportStats{Name: x.Name, URL: x.URL, ReadOnly: x.ReadOnly, Connections: clients, Lanes: len(lanes)}
+	x, users, lanes := r.of(e)
+	s := ExportStats{
+		Name: x.Name, URL: x.URL, ReadOnly: x.ReadOnly, Connections: users.clients, Lanes: len(lanes), MemoryReserved: users.reserved,
+		Random: users.patterns[rdma.PatternRandom], Sequential: users.patterns[rdma.PatternSequential],
+	}
 	for _, l := range lanes {
 		n, queued := l.stats()
 		s.Operations += n.Operations
@@ -62,24 +73,24 @@ func (e *export) stats(r *roster) ExportStats {
 	return s
 }
 
-// counts returns how many connections there are, were admitted, and were rejected.
-func (r *roster) counts() (now int, admitted, rejected int64) {
+// counts returns how many connections there are, were admitted, were rejected, and came to nothing.
+func (r *roster) counts() (now int, admitted, rejected, failed int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.sessions), r.admitted, r.rejected
+	return len(r.sessions), r.admitted, r.rejected, r.failed
 }
 
 // of returns what an export is and has at the moment.
-func (r *roster) of(e *export) (x Export, clients int, lanes []*lane) {
+func (r *roster) of(e *export) (x Export, u users, lanes []*lane) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return e.settings, e.clients, e.lanes[:len(e.lanes):len(e.lanes)]
+	return e.settings, e.users, e.lanes[:len(e.lanes):len(e.lanes)]
 }
 
 func (a *arena) stats() (inUse, held, most, waits int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.inUse, int64(a.held) * slabSize, a.most.Load() * slabSize, a.waits
+	return a.inUse + a.drawn, int64(a.held) * slabSize, a.most.Load() * slabSize, a.waits
 }
 
 // bytes returns how much was taken from the system.

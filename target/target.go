@@ -60,6 +60,7 @@ func newTarget(cfg Config, finish func([]*rdma.IO)) (*Target, error) {
 		return nil, fmt.Errorf("target: %w", err)
 	}
 	t := &Target{cfg: cfg, finish: finish, pool: newPool(cfg.Memory), domain: cfg.RDMA.Domain, began: time.Now(), catalogue: newCatalogue()}
+	t.pool.least = leastFor(cfg.longest())
 	t.ended.New = func() any { return new(batch) }
 	t.roster.limit, t.roster.sessions = cfg.Connections, map[*session]struct{}{}
 	if t.domain == nil {
@@ -81,7 +82,7 @@ func (t *Target) Listen(ctx context.Context, addr string) (net.Addr, error) {
 		return nil, fmt.Errorf("listen at %s: %w", addr, unio.ErrClosed)
 	}
 	cfg := t.cfg.RDMA
-	cfg.Domain, cfg.Decide, cfg.Serve = t.domain, nil, t.serve
+	cfg.Domain, cfg.Decide, cfg.Serve, cfg.OnFailure = t.domain, nil, t.serve, t.failed
 	l, err := rdma.Listen(ctx, addr, cfg)
 	if err != nil {
 		return nil, err
@@ -106,6 +107,12 @@ func (t *Target) serve(in *rdma.Incoming) (*rdma.Service, error) {
 	return s.service, nil
 }
 
+// failed is told of a peer that no connection was made with, before it could be decided on.
+func (t *Target) failed(peer net.Addr, err error) {
+	t.roster.fail()
+	t.tell(Event{Kind: Failed, Peer: peer, Err: err})
+}
+
 var errNoName = errors.New("name an export: there is none for clients that do not")
 
 func (t *Target) admit(name string, in *rdma.Incoming) (*session, error) {
@@ -121,7 +128,7 @@ func (t *Target) admit(name string, in *rdma.Incoming) (*session, error) {
 	}
 	e.grow(&t.roster)
 	s := newSession(e, int(t.cfg.PerConnection), t.detached)
-	s.names, s.peer = namesOf(in.TLS), in.RemoteAddr
+	s.names, s.peer, s.hints = namesOf(in.TLS), in.RemoteAddr, in.Hints
 	return s, t.roster.enter(s, in.ReadOnly)
 }
 
@@ -169,7 +176,7 @@ func (t *Target) SetExports(exports []Export) error {
 	for i := range exports {
 		exports[i].Clients = slices.Clone(exports[i].Clients)
 	}
-	if err := errors.Join(t.cfg.check(exports), t.pool.check(len(exports), min(longestRead, t.cfg.PerConnection))); err != nil {
+	if err := errors.Join(t.cfg.check(exports), t.pool.check(len(exports), t.cfg.longest())); err != nil {
 		return err
 	}
 	next, err := t.plan(exports)

@@ -44,6 +44,13 @@ time and context switches are the process's (getrusage), system calls those that
 the stack makes on the data path. Random blocks are drawn with replacement. For
 latencies at depth 1, poll: --spin 1s.
 
+--report needs no DEVICE. It makes a file in $TMPDIR and a target, measures what an
+I/O costs on each way to bytes, tries what unio promises, and writes a report in
+Markdown, or JSON with --json, to FILE or standard output: in about a minute, or
+less with --time (of each measurement, default 1s). System calls are the kernel's
+count where it may be read, which takes root, or CAP_PERFMON and tracefs. The exit
+status is 1 if something did not hold.
+
 --verify stamps each block with its offset, a generation and a checksum, checks
 every block read, and reads back at the end what was written. Each channel then
 keeps to its own part of the device. Blocks that --verify has not written are
@@ -58,7 +65,8 @@ const benchExample = `  unio bench disk.img --size 1GiB
   unio bench disk.img --op randrw --verify --time 10s
   unio bench "file:disk.img?engine=posix" --op randread --depth 1
   unio bench rdma://host?crc=off --op pingpong --spin 1s
-  unio bench rdma://host --dials 1000 --channels 4`
+  unio bench rdma://host --dials 1000 --channels 4
+  unio bench --report report.md`
 
 // benchFlags are the command line of bench.
 type benchFlags struct {
@@ -82,6 +90,7 @@ type benchFlags struct {
 	dials    int64
 	json     bool
 	plot     string
+	report   bool
 
 	given func(flag string) bool // whether it is on the command line
 }
@@ -89,11 +98,20 @@ type benchFlags struct {
 func newBench(sh *shell) *cobra.Command {
 	var f benchFlags
 	cmd := &cobra.Command{
-		Use: "bench DEVICE", Short: "Measure rate, latency and cost of I/O",
+		Use: "bench DEVICE | --report [FILE]", Short: "Measure rate, latency and cost of I/O",
 		Long: benchLong, Example: benchExample,
-		Args: exactArgs("DEVICE"), ValidArgsFunction: completeDevices(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if f.report && len(args) == 0 {
+				return nil
+			}
+			return exactArgs("DEVICE")(cmd, args)
+		},
+		ValidArgsFunction: completeDevices(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.given = cmd.Flags().Changed
+			if f.report {
+				return runReport(cmd.Context(), sh, args, f)
+			}
 			return runBench(cmd.Context(), sh, args[0], f)
 		},
 	}
@@ -120,6 +138,7 @@ func newBench(sh *shell) *cobra.Command {
 	fs.BoolVar(&f.force, "force", false, "write also to a block device in use")
 	fs.StringVar(&f.plot, "plot", "", "draw distribution and timeline to this SVG `file`")
 	fs.BoolVar(&f.json, "json", false, "print one JSON object")
+	fs.BoolVar(&f.report, "report", false, "measure and try everything on temporary files, and write a report")
 	_ = cmd.RegisterFlagCompletionFunc("op", completeWords(workload.Accesses))
 	_ = cmd.RegisterFlagCompletionFunc("bs", completeWords([]string{"512", "4k", "16k", "64k", "1M"}))
 	_ = cmd.MarkFlagFilename("plot", "svg")
@@ -189,29 +208,31 @@ func (f *benchFlags) config() (workload.Config, error) {
 	}, nil
 }
 
+// refuse names the first of the flags that is given.
+func (f *benchFlags) refuse(what string, flags ...string) error {
+	for _, name := range flags {
+		if f.given(name) {
+			return usage("%s does not go with --%s", what, name)
+		}
+	}
+	return nil
+}
+
 // checkCombination refuses flags that would have no effect.
 func (f *benchFlags) checkCombination(a workload.Access) error {
-	refuse := func(what string, flags ...string) error {
-		for _, name := range flags {
-			if f.given(name) {
-				return usage("%s does not go with --%s", what, name)
-			}
-		}
-		return nil
-	}
 	blocks := []string{"verify", "durable", "fsync"}
 	connections := append(slices.Clone(blocks), "op", "bs", "batch", "seed")
 	switch {
 	case f.given("idle") && f.idle < 1, f.given("dials") && f.dials < 1:
 		return usage("--idle and --dials must be at least 1")
 	case f.idle > 0:
-		return refuse("--idle", append(connections, "dials", "ramp", "plot")...)
+		return f.refuse("--idle", append(connections, "dials", "ramp", "plot")...)
 	case f.dials > 0:
-		return refuse("--dials", connections...)
+		return f.refuse("--dials", connections...)
 	case a.Messages():
-		return refuse("--op "+f.op, append(blocks, "size")...)
+		return f.refuse("--op "+f.op, append(blocks, "size")...)
 	case a.Atomic():
-		return refuse("--op "+f.op, blocks...)
+		return f.refuse("--op "+f.op, blocks...)
 	}
 	return nil
 }

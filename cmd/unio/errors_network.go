@@ -27,6 +27,8 @@ func networkHint(err error) (hint string, ok bool) {
 	switch {
 	case errors.As(err, &name):
 		return "is the name of the host right?", true
+	case errors.As(err, &rejected) && errors.Is(err, unio.ErrBusy):
+		return `the target has no room for this client now: ask for less (inflight= in the URL), or try again when others have gone; "unio stat" shows what is reserved`, true
 	case errors.As(err, &rejected):
 		return `what the peer says is its reason, if it says anything; "unio ls" lists the regions of a target; both ends must agree about checksums (crc=on, crc=off)`, true
 	case errors.As(err, &untrusted), errors.As(err, &authority):

@@ -31,7 +31,8 @@ SIGTERM and SIGINT end it: nobody is let in any more, clients may finish for as
 long as --drain says, and the exit status is 0. A second one ends it at once.
 
 With --json each line it prints is one JSON object, whose "event" is listening,
-reloaded or end. It logs to standard error.`
+reloaded or end. It logs to standard error: of peers that are not let in, a few
+lines every ten seconds, and how many more there were.`
 
 const serveExample = `  unio serve --export disk=/dev/nvme0n1
   unio serve --export scratch=mem:?size=1GiB --export-read-only image=disk.img

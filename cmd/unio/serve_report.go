@@ -81,5 +81,6 @@ func (s *server) announceEnd(stats *target.Stats, err error) {
 	for _, x := range stats.Exports {
 		read, written = read+x.BytesRead, written+x.BytesWritten
 	}
-	fmt.Fprintf(s.sh.out, "%d connections, %d not let in; %s read, %s written\n", stats.Admitted, stats.Rejected, bytesize.Format(read), bytesize.Format(written))
+	fmt.Fprintf(s.sh.out, "%d connections, %d not let in, %d failed handshakes; %s read, %s written\n",
+		stats.Admitted, stats.Rejected, stats.Failed, bytesize.Format(read), bytesize.Format(written))
 }

@@ -15,7 +15,8 @@ import (
 
 const statLong = `stat says how a target is doing, and what each region that this client may attach
 has done since it is served: connections, operations that have ended, errors, bytes,
-flushes that were asked for and that the device was then asked for, and I/O memory.
+flushes that were asked for and that the device was then asked for, and I/O memory,
+with what connections have reserved of it (inflight=16MiB in a URL).
 
 Regions that are plain memory (mem:) are read and written without the target's
 doing: what is done to them is not counted.`
@@ -62,8 +63,8 @@ func printTarget(w io.Writer, st console.Style, addr string, c *target.Catalogue
 	fmt.Fprintln(w, st.Bold("rdma://"+addr))
 	line := statLine(w)
 	line("up", "%v", time.Duration(c.Uptime*1e9).Round(time.Second))
-	line("connections", "%d now; %d since the start, and %d not let in", c.Connections, c.Admitted, c.Rejected)
-	line("memory", "%s taken of %s at most", bytesize.Format(c.MemoryTaken), bytesize.Format(c.Memory))
+	line("connections", "%d now; %d since the start, and %d not let in; %d failed handshakes", c.Connections, c.Admitted, c.Rejected, c.Failed)
+	line("memory", "%s taken of %s at most; %s reserved", bytesize.Format(c.MemoryTaken), bytesize.Format(c.Memory), bytesize.Format(c.MemoryReserved))
 }
 
 // statLine prints a name and what there is to say.
@@ -77,7 +78,7 @@ func printRegionStats(w io.Writer, st console.Style, addr string, r *target.Cata
 	fmt.Fprintf(w, "%s: %s, %s\n", st.Bold(regionURL(addr, r.Name)), bytesize.Format(r.Size), rightsOf(r.ReadOnly))
 	line, s := statLine(w), &r.Stats
 	count := func(n int64) string { return console.Count(float64(n)) }
-	line("connections", "%d now", s.Connections)
+	line("connections", "%d now; %d random, %d sequential", s.Connections, s.Random, s.Sequential)
 	if r.Mapped {
 		line("operations", "plain memory: reads and writes are not counted; %s others", count(s.Operations))
 	} else {
@@ -90,8 +91,8 @@ func printRegionStats(w io.Writer, st console.Style, addr string, r *target.Cata
 	}
 	line("errors", "%s", errors)
 	line("flushes", "%s asked for, %s done by the device", count(s.FlushesAsked), count(s.FlushesDone))
-	line("memory", "%s in use, %s held, %s at most; waited for %s times",
-		bytesize.Format(s.MemoryInUse), bytesize.Format(s.MemoryHeld), bytesize.Format(s.MemoryMost), count(s.MemoryWaits))
+	line("memory", "%s in use, %s held, %s at most; %s reserved; waited for %s times",
+		bytesize.Format(s.MemoryInUse), bytesize.Format(s.MemoryHeld), bytesize.Format(s.MemoryMost), bytesize.Format(s.MemoryReserved), count(s.MemoryWaits))
 }
 
 // regionURL returns the URL of a region.

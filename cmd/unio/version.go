@@ -26,16 +26,20 @@ func newVersion(sh *shell) *cobra.Command {
 			if asJSON {
 				return printJSON(sh.out, b)
 			}
-			line := "unio " + b.Version
-			if b.Revision != "" {
-				line += " (" + b.Revision + ")"
-			}
-			_, err := fmt.Fprintf(sh.out, "%s, %s, %s\n", line, b.Go, b.System)
+			_, err := fmt.Fprintf(sh.out, "unio %s, %s, %s\n", b.title(), b.Go, b.System)
 			return err
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
+}
+
+// title is the version, and the revision it was built from.
+func (b build) title() string {
+	if b.Revision == "" {
+		return b.Version
+	}
+	return b.Version + " (" + b.Revision + ")"
 }
 
 func thisBuild() build {

@@ -3,6 +3,8 @@ package iwarp
 import (
 	"bytes"
 	"encoding/binary"
+
+	"github.com/unio-stack/unio/internal/crc32c"
 )
 
 const (
@@ -141,23 +143,23 @@ func (b *Batch) addNamed(start, n int, c *cursor, crc, volatile bool) uint32 {
 	for n > 0 {
 		piece := c.next(n)
 		n -= len(piece)
-		if volatile {
-			piece = b.hold(piece)
+		switch {
+		case volatile:
+			piece, s = b.hold(piece, s)
+		case crc:
+			s = sum(s, piece)
 		}
 		b.size += len(piece)
 		b.vec = append(b.vec, piece)
-		if crc {
-			s = sum(s, piece)
-		}
 	}
 	return s
 }
 
-// hold copies a piece to the spare memory, which has room for it.
-func (b *Batch) hold(piece []byte) []byte {
+// hold copies a piece to the spare memory, which has room for it, and continues a CRC over the copy.
+func (b *Batch) hold(piece []byte, s uint32) ([]byte, uint32) {
 	held := b.spare[b.copied : b.copied+len(piece) : b.copied+len(piece)]
-	b.copied += copy(held, piece)
-	return held
+	b.copied += len(piece)
+	return held, crc32c.Copy(s, held, piece)
 }
 
 // addCopy does the same with a copy of the octets.

@@ -1,12 +1,10 @@
 package iwarp
 
-import "hash/crc32"
+import "github.com/unio-stack/unio/internal/crc32c"
 
-// castagnoli is the table of CRC32C (RFC 5044 section 4.4). The Go library computes it with the processor's instructions.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// sum continues a CRC over b; it starts from 0. On the wire the result has its least significant octet first.
-func sum(crc uint32, b []byte) uint32 { return crc32.Update(crc, castagnoli, b) }
+// sum continues a CRC32C (RFC 5044 section 4.4) over b; it starts from 0. On the wire the result has its least significant
+// octet first.
+func sum(crc uint32, b []byte) uint32 { return crc32c.Update(crc, b) }
 
 // pad is how many octets follow an ULPDU of n octets, so that the FPDU's size is a multiple of 4 (RFC 5044 section 4.1).
 func pad(n int) int { return -(lengthSize + n) & 3 }

@@ -26,8 +26,8 @@
 //
 // # Memory
 //
-// A Stream has a fixed size plus 32 octets for each request it may have outstanding. Neither half allocates per
-// message. No payload is ever copied or kept, except that a Batch copies payload that its owner says is small.
+// A Stream has a fixed size plus up to 64 octets for each request that it has had outstanding at a time. Neither half allocates
+// per message. No payload is ever copied or kept, except that a Batch copies payload that its owner says is small.
 //
 // # What is left out
 //

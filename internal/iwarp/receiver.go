@@ -1,6 +1,10 @@
 package iwarp
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/unio-stack/unio/internal/crc32c"
+)
 
 // A Receiver takes the octets of the stream. One owner at a time.
 //
@@ -127,11 +131,36 @@ func (r *Receiver) Placed(p []byte) error {
 	if r.crc && !r.verified {
 		r.crcSoFar = sum(r.crcSoFar, p)
 	}
-	r.pending -= len(p)
+	r.placed(len(p))
+	return nil
+}
+
+// Place copies octets of in to dst, where the payload that EventPlace announced belongs, as many as there are and are due, and
+// returns how many those were. past says that dst is large, not in the cache and not read soon. Others may change dst meanwhile,
+// but not in.
+func (r *Receiver) Place(dst, in []byte, past bool) int {
+	if r.state != statePayload {
+		return 0
+	}
+	n := min(len(dst), len(in), r.pending)
+	switch {
+	case past:
+		r.crcSoFar = crc32c.CopyOut(r.crcSoFar, dst, in[:n])
+	case r.crc && !r.verified:
+		r.crcSoFar = sum(r.crcSoFar, in[:n])
+		copy(dst, in[:n])
+	default:
+		copy(dst, in[:n])
+	}
+	r.placed(n)
+	return n
+}
+
+func (r *Receiver) placed(n int) {
+	r.pending -= n
 	if r.pending == 0 {
 		r.state = stateTail
 	}
-	return nil
 }
 
 // Refuse answers the event that was just returned, EventPlace or EventMessage: the peer may not do this. The stream ends with

@@ -14,29 +14,46 @@ type request struct {
 }
 
 // requests is the queue of our requests, as long as ORD permits: responses come in the order of the requests (RFC 5040
-// section 5.5, rule 20; RFC 7306 section 7). The Sender pushes, the Receiver pops, each without waiting for the other.
+// section 5.5, rule 20; RFC 7306 section 7). The Sender pushes, the Receiver pops, each without waiting for the other. Its memory
+// is a ring, which the Sender replaces by one of twice the size when it is full: few connections ever use what ORD permits.
 type requests struct {
-	ring   []request // a power of two, so that the numbers may wrap
-	limit  uint32    // ORD; limit <= len(ring)
+	limit  uint32 // ORD
 	pushed atomic.Uint32
 	popped atomic.Uint32 // never ahead of pushed
+	in     *requestRing  // the Sender's
+	out    *requestRing  // the Receiver's: in, or one that it has to empty first
 }
 
-func newRequests(ord uint16) requests {
-	size := 1
-	for size < int(ord) {
-		size *= 2
-	}
-	return requests{ring: make([]request, size), limit: uint32(ord)}
+// A requestRing has requests up to number last, from where on next has them.
+type requestRing struct {
+	ring []request // a power of two, so that the numbers may wrap
+	next atomic.Pointer[requestRing]
+	last uint32 // number of the first request of next; set before next
 }
+
+const firstRing = 4
+
+func newRequests(ord uint16) requests {
+	r := &requestRing{ring: make([]request, firstRing)}
+	return requests{limit: uint32(ord), in: r, out: r}
+}
+
+func (r *requestRing) at(n uint32) *request { return &r.ring[n%uint32(len(r.ring))] }
 
 // push is called by the Sender. It reports whether there was room.
 func (q *requests) push(r request) bool {
 	n := q.pushed.Load()
-	if n-q.popped.Load() >= q.limit {
+	waiting := n - q.popped.Load()
+	if waiting >= q.limit {
 		return false
 	}
-	q.ring[n%uint32(len(q.ring))] = r
+	if waiting >= uint32(len(q.in.ring)) {
+		larger := &requestRing{ring: make([]request, 2*len(q.in.ring))}
+		q.in.last = n
+		q.in.next.Store(larger)
+		q.in = larger
+	}
+	*q.in.at(n) = r
 	q.pushed.Store(n + 1)
 	return true
 }
@@ -47,7 +64,10 @@ func (q *requests) oldest() *request {
 	if n == q.pushed.Load() {
 		return nil
 	}
-	return &q.ring[n%uint32(len(q.ring))]
+	for next := q.out.next.Load(); next != nil && int32(n-q.out.last) >= 0; next = q.out.next.Load() {
+		q.out = next
+	}
+	return q.out.at(n)
 }
 
 // pop is called by the Receiver, after oldest.

@@ -1,6 +1,7 @@
 package iwarp
 
 import (
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -169,7 +170,7 @@ func octetsOf(t *testing.T, p *peer, begin func(*Sender) error) []byte {
 
 // TestRequests: the queue holds ORD requests, whatever ORD, also where its numbers wrap.
 func TestRequests(t *testing.T) {
-	for _, ord := range []uint16{0, 1, 3, 8} {
+	for _, ord := range []uint16{0, 1, 3, 8, 64} {
 		q := newRequests(ord)
 		q.pushed.Store(^uint32(0) - 2)
 		q.popped.Store(^uint32(0) - 2)
@@ -190,5 +191,41 @@ func TestRequests(t *testing.T) {
 				q.pop()
 			}
 		}
+	}
+}
+
+// TestRequestsOfTwo: the Sender makes room while the Receiver takes out.
+func TestRequestsOfTwo(t *testing.T) {
+	const ord, count = 50, 20_000
+	q := newRequests(ord)
+	q.pushed.Store(^uint32(0) - count/2)
+	q.popped.Store(^uint32(0) - count/2)
+	var both sync.WaitGroup
+	both.Go(func() {
+		for id := uint64(0); id < count; {
+			if q.push(request{id: id}) {
+				id++
+			} else {
+				runtime.Gosched()
+			}
+		}
+	})
+	both.Go(func() {
+		for id := uint64(0); id < count; {
+			r := q.oldest()
+			if r == nil {
+				runtime.Gosched()
+				continue
+			}
+			if r.id != id {
+				t.Errorf("request %d instead of %d", r.id, id)
+			}
+			q.pop()
+			id++
+		}
+	})
+	both.Wait()
+	if n := len(q.in.ring); n > 2*ord {
+		t.Errorf("a ring of %d for %d requests", n, ord)
 	}
 }

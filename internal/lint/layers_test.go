@@ -18,6 +18,7 @@ type layer struct {
 // layers are listed from the lowest to the highest. The first pattern that
 // matches a package says which layer it is in.
 var layers = []layer{
+	{name: "bedrock", packages: []string{"internal/crc32c"}, modules: []string{"golang.org/x/sys/"}},
 	{name: "ground", packages: []string{"internal/memory", "internal/uring", "internal/iwarp", "internal/eventfd", "internal/release", "internal/bytesize", "internal/latency"}, modules: []string{"golang.org/x/sys/"}},
 	{name: "core", packages: []string{""}, modules: []string{"golang.org/x/sys/"}},
 	{name: "provider support", packages: []string{"provider/internal/...", "provider/volume/internal/..."}, modules: []string{"golang.org/x/sys/"}},

@@ -133,6 +133,10 @@ type Config struct {
 	// Seed makes the sequence of blocks repeatable; with several channels,
 	// each has its own derived from it.
 	Seed uint64
+	// Watch, if it is not nil, is called when what is measured begins, and
+	// again when it has ended, so that somebody else can count meanwhile. What
+	// it does itself is not in the Result's CPU time.
+	Watch func()
 }
 
 const (

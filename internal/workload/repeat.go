@@ -9,9 +9,10 @@ import (
 // Repeat lets Channels goroutines make n calls in all, each goroutine one
 // after the other, and measures every call as Run does a request. It ends
 // early when cfg.Time is over or ctx ends. A call that fails because ctx has
-// ended is not counted. Of cfg, Time, Channels, Ramp and Pinned are used.
+// ended is not counted. Of cfg, Time, Channels, Ramp, Pinned and Watch are
+// used.
 func Repeat(ctx context.Context, n int64, call func(context.Context) error, cfg Config, mon *Monitor) (*Result, error) {
-	cfg = Config{Time: cfg.Time, Channels: cfg.Channels, Ramp: cfg.Ramp, Pinned: cfg.Pinned}.withCounts()
+	cfg = Config{Time: cfg.Time, Channels: cfg.Channels, Ramp: cfg.Ramp, Pinned: cfg.Pinned, Watch: cfg.Watch}.withCounts()
 	if err := cfg.checkTimes(); err != nil {
 		return nil, err
 	}

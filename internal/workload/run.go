@@ -139,11 +139,12 @@ func (c *crew) run(ctx context.Context) (*Result, error) {
 func (c *crew) measure(ctx context.Context, work func(w *worker, ctx context.Context, origin time.Time) error) (usage, error) {
 	runtime.GC() // what setup left is not the run's to pay for
 	var mu sync.Mutex
-	before := readUsage()
+	before, begun := readUsage(), false
 	c.mon.enter(PhaseRamp, c.cfg.Ramp, 0)
 	begin := func() {
 		mu.Lock()
-		before = readUsage()
+		c.watch()
+		before, begun = readUsage(), true
 		mu.Unlock()
 		c.mon.enter(PhaseMeasure, c.cfg.Time, c.calls)
 	}
@@ -158,7 +159,17 @@ func (c *crew) measure(ctx context.Context, work func(w *worker, ctx context.Con
 	err := c.each(ctx, func(w *worker, ctx context.Context) error { return work(w, ctx, origin) })
 	mu.Lock()
 	defer mu.Unlock()
-	return readUsage().since(before), err
+	used := readUsage().since(before)
+	if begun {
+		c.watch()
+	}
+	return used, err
+}
+
+func (c *crew) watch() {
+	if c.cfg.Watch != nil {
+		c.cfg.Watch()
+	}
 }
 
 // each lets every worker carry out a step and waits for all.

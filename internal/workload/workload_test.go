@@ -311,3 +311,28 @@ func BenchmarkLoop(b *testing.B) {
 		b.ReportMetric(res.CPUPerIO, "cpu-ns/io")
 	}
 }
+
+// TestWatchIsCalledAroundTheMeasurement: twice, and not for what is filled
+// before.
+func TestWatchIsCalledAroundTheMeasurement(t *testing.T) {
+	for _, ramp := range []time.Duration{0, 20 * time.Millisecond} {
+		_, reg := attach(t, uniotest.RAMDiskConfig{})
+		cfg := brief(t, "randread")
+		cfg.Prefill, cfg.Ramp = true, ramp
+		var seen []unio.Stats
+		cfg.Watch = func() { seen = append(seen, reg.Device().Stats()) }
+		res, err := Run(t.Context(), reg, cfg, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(seen) != 2 {
+			t.Fatalf("ramp %v: Watch was called %d times", ramp, len(seen))
+		}
+		if seen[0].BytesWritten != testSize || seen[1].BytesWritten != testSize {
+			t.Errorf("ramp %v: %d bytes were filled before, %d until the end", ramp, seen[0].BytesWritten, seen[1].BytesWritten)
+		}
+		if n := seen[1].Completed - seen[0].Completed; n < res.Operations/2 || n > 2*res.Operations {
+			t.Errorf("ramp %v: %d requests between the calls, %d in the result", ramp, n, res.Operations)
+		}
+	}
+}

@@ -14,13 +14,18 @@ type Config struct {
 	Size int64
 	// Name is what Info and errors call the device. Default "mem".
 	Name string
+	// Populate takes all of the memory from the system at once, so that the first access costs what later ones do, and
+	// that there is not enough shows when the device is opened.
+	Populate bool
 }
 
 // Open makes a device of DRAM: zeroes at first, gone with Close. Its memory is
-// taken from the system as it is used, 2 MiB at a time, and not reserved before.
+// taken from the system as it is used, 2 MiB at a time, and not reserved before,
+// unless Populate is set.
 //
 // It fails with [unio.ErrInvalid] when the size is not positive, and with
-// [unio.ErrNoSpace] when the address space has no room for it.
+// [unio.ErrNoSpace] when the address space has no room for it, or the system no
+// memory to populate it with.
 func Open(ctx context.Context, cfg Config) (*unio.Device, error) {
 	if cfg.Name == "" {
 		cfg.Name = layerMem
@@ -42,6 +47,12 @@ func openDRAM(ctx context.Context, cfg Config) (*device, error) {
 	m, err := memory.MapAnonymous(cfg.Size)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", unio.ErrNoSpace, err)
+	}
+	if cfg.Populate {
+		if err := m.Touch(0, cfg.Size, true); err != nil {
+			_ = m.Close()
+			return nil, fmt.Errorf("%w: populate %d bytes: %w", unio.ErrNoSpace, cfg.Size, err)
+		}
 	}
 	info := unio.Info{
 		Provider: layerMem, Name: cfg.Name, Engine: "copy", Reason: "memory of this process",

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // resident returns how many KiB of the device's mapping are mapped, and how
@@ -36,4 +38,25 @@ func resident(t *testing.T, d *device) (rss, dirty int) {
 		}
 	}
 	return rss, dirty
+}
+
+// TestPopulate opens memory with and without its pages.
+func TestPopulate(t *testing.T) {
+	const size = 5 << 20
+	for _, populate := range []bool{false, true} {
+		d, err := openDRAM(t.Context(), Config{Size: size, Populate: populate})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A mapping unlike its neighbours is not joined with them.
+		if err := unix.Madvise(d.mem, unix.MADV_DONTFORK); err != nil {
+			t.Fatal(err)
+		}
+		if rss, _ := resident(t, d); (rss<<10 >= size) != populate {
+			t.Errorf("populate=%v: %d KiB of %d resident", populate, rss, size>>10)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -12,7 +12,7 @@ import (
 // OpenURL opens a device by its URL:
 //
 //	mem:?size=1GiB                                 DRAM
-//	mem:scratch?size=1GiB                          the same, with a name for people
+//	mem:scratch?size=1GiB&populate=1               the same, with a name for people and all its pages
 //	dax:///path/to/file                            a mapped file or DAX device
 //	dax:relative/path?size=1GiB&create=1&reserve=1
 //	dax:///path/to/file?readonly=1
@@ -40,7 +40,7 @@ func openMemURL(ctx context.Context, u *url.URL) (*unio.Device, error) {
 		return nil, fmt.Errorf("open %s: %w: name: %w", u.Redacted(), unio.ErrInvalid, err)
 	}
 	s := option.New(u)
-	cfg := Config{Size: s.Size("size", 0), Name: name}
+	cfg := Config{Size: s.Size("size", 0), Name: name, Populate: s.Bool("populate", false)}
 	if err := s.Err(); err != nil {
 		return nil, err
 	}

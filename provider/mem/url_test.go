@@ -21,6 +21,7 @@ func TestOpenURL(t *testing.T) {
 		readOnly            bool
 	}{
 		{"mem:?size=1MiB", "mem", "mem", 1 << 20, false},
+		{"mem:populated?size=2MiB&populate=1", "mem", "populated", 2 << 20, false},
 		{"mem:a%20name?size=4096", "mem", "a name", 4096, false},
 		{"dax://" + dir + "/disk?size=64KiB&create=1", "dax", dir + "/disk", 1 << 16, false},
 		{"dax:" + dir + "/disk", "dax", dir + "/disk", 1 << 16, false},

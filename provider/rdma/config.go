@@ -64,6 +64,12 @@ type Config struct {
 	// Serve, at a Listener, is called instead of Decide, and makes the Listener's connections storage: each gets the Service that
 	// Serve returns, or is rejected with the error. Accept returns none of them.
 	Serve func(*Incoming) (*Service, error)
+	// OnFailure, at a Listener, is told of each peer that no connection was made with, and why, as [Listener.Failures] counts
+	// them; but not of those that Decide or Serve have rejected. peer is nil if the system did not give the connection. It may
+	// be called by several goroutines at a time, and must not wait.
+	OnFailure func(peer net.Addr, err error)
+	// Hints, of OpenRegion, tell the target how each channel is going to be used.
+	Hints Hints
 	// IRD is how many Reads and atomics of the peer may wait for their response at a time, ORD how many of ours. Default
 	// 128, and for ORD no more than the channel's depth has use for; at most 16382.
 	IRD, ORD int
@@ -97,6 +103,8 @@ type Incoming struct {
 	Region string
 	// ReadOnly says that a peer of ours asks for no more than to read.
 	ReadOnly bool
+	// Hints are those of a peer of ours that asks for a region.
+	Hints Hints
 }
 
 const (
@@ -126,6 +134,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: MaxMessage %d: at most %d bytes are possible", unio.ErrInvalid, c.MaxMessage, largestMessage)
 	case len(c.PrivateData) > c.privateRoom():
 		return c, fmt.Errorf("%w: %d octets of private data; at most %d fit", unio.ErrInvalid, len(c.PrivateData), c.privateRoom())
+	}
+	if err := c.Hints.check(); err != nil {
+		return c, err
 	}
 	if c.MaxMessage == 0 {
 		c.MaxMessage = defaultMaxMessage

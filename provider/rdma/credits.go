@@ -50,10 +50,12 @@ func (q *queuePair) turned(to uint64) {
 	}
 }
 
-// beginCredits tells the peer of Recvs, once it knows of less than half of those that it has not used.
+// beginCredits tells the peer of Recvs, once it knows of less than half of those that it has not used; or of a quarter where the
+// owner is likely to send something soon, with which it can be told.
 func (q *queuePair) beginCredits() bool {
 	in := &q.in
-	if in.limit == in.told || q.page.theirs == 0 || 2*(in.limit-in.told) < in.limit-in.arrived {
+	known, unused := int32(in.told-in.arrived), int32(in.limit-in.arrived)
+	if known == unused || q.page.theirs == 0 || 2*known > unused || in.quiet && 4*known > unused {
 		return false
 	}
 	binary.BigEndian.PutUint32(q.page.update[:], in.limit)

@@ -1,6 +1,8 @@
 package rdma
 
 import (
+	"time"
+
 	"github.com/unio-stack/unio"
 	"github.com/unio-stack/unio/internal/iwarp"
 )
@@ -22,7 +24,7 @@ const largeFPDU = 15*pageSize + 20
 
 // establish makes a connection of what was agreed on. It takes the socket over.
 func (m *meeting) establish(a agreement, d *Domain) (*queuePair, error) {
-	s, err := newSocket(m.tcp, m.cfg.Congestion, m.cfg.KeepAlive)
+	s, err := newSocket(m.tcp, m.cfg.Congestion, m.unacknowledged(&a))
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +79,15 @@ func (m *meeting) establish(a agreement, d *Domain) (*queuePair, error) {
 		return nil, err
 	}
 	return q, nil
+}
+
+// unacknowledged is how long TCP waits for what was sent to be taken; 0: as long as the system has it. A target whose device
+// stalls takes nothing, and lives: only its silence counts.
+func (m *meeting) unacknowledged(a *agreement) time.Duration {
+	if m.cfg.features&featureStorage != 0 && a.settings.ORD > 0 {
+		return 0
+	}
+	return m.cfg.KeepAlive
 }
 
 // start lets the connection work. early is what came behind the Reply.

@@ -88,7 +88,7 @@ func (q *queuePair) partingWords() bool {
 	for {
 		if q.goodbye.word {
 			if q.out == nil {
-				q.out = q.domain.scratch.outbox()
+				q.out = q.domain.scratch.outbox(false)
 			}
 			q.goodbye.word = !q.sender().Fill(q.out.batch)
 		}
@@ -114,7 +114,7 @@ func (q *queuePair) partingWords() bool {
 func (q *queuePair) dropOutbox() {
 	if q.out != nil {
 		q.out.batch.Reset()
-		q.domain.scratch.outboxes.Put(q.out)
+		q.domain.scratch.putOutbox(q.out)
 		q.out = nil
 	}
 }

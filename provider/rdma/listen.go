@@ -124,7 +124,7 @@ func (l *Listener) run() {
 		if l.ctx.Err() != nil {
 			return
 		}
-		l.failed(err)
+		l.failed(nil, err)
 		select { // out of descriptors, perhaps: others may give some back
 		case <-time.After(10 * time.Millisecond):
 		case <-l.ctx.Done():
@@ -136,7 +136,7 @@ func (l *Listener) run() {
 func (l *Listener) meet(tcp *net.TCPConn) {
 	c, err := l.greet(tcp)
 	if err != nil {
-		l.failed(fmt.Errorf("peer %s: %w", tcp.RemoteAddr(), closing(err, tcp)))
+		l.failed(tcp.RemoteAddr(), closing(err, tcp))
 		return
 	}
 	if c == nil {
@@ -178,9 +178,18 @@ func (l *Listener) establish(m *meeting) (*queuePair, []byte, error) {
 	return q, a.data, err
 }
 
-func (l *Listener) failed(err error) {
+// failed counts a peer that no connection was made with; nil if it was none yet.
+func (l *Listener) failed(peer net.Addr, err error) {
+	named := err
+	if peer != nil {
+		named = fmt.Errorf("peer %s: %w", peer, err)
+	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.failures++
-	l.last = err
+	l.last = named
+	l.mu.Unlock()
+	var known *turnedAway
+	if l.cfg.OnFailure != nil && l.ctx.Err() == nil && !errors.As(err, &known) {
+		l.cfg.OnFailure(peer, err)
+	}
 }

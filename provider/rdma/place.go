@@ -44,6 +44,9 @@ func (p *Place) Open(ctx context.Context) (*unio.Device, error) {
 // the name of a region that a target serves. Its options are those of [ParseURL], and
 //
 //	readonly=0, 1            Place.ReadOnly; only of a region
+//	inflight=16MiB           Hints.InFlight; likewise
+//	pattern=random, sequential, unknown
+//	                         Hints.Pattern; likewise
 //
 // It fails as ParseURL does.
 func ParsePlace(u *url.URL) (Place, error) {
@@ -59,11 +62,18 @@ func ParsePlace(u *url.URL) (Place, error) {
 }
 
 func (p *Place) check() error {
+	if err := p.Config.Hints.check(); err != nil {
+		return err
+	}
 	switch room := p.Config.privateRoom(); {
 	case p.ReadOnly && p.Region == "":
 		return fmt.Errorf("%w: readonly is for a region: write rdma://%s/REGION?readonly=1", unio.ErrInvalid, p.Addr)
 	case p.ReadOnly && p.Config.Verbs:
 		return fmt.Errorf("%w: plain verbs cannot ask for readonly", unio.ErrInvalid)
+	case p.Config.Hints != Hints{} && p.Region == "":
+		return fmt.Errorf("%w: inflight and pattern are for a region: write rdma://%s/REGION?inflight=16MiB", unio.ErrInvalid, p.Addr)
+	case p.Config.Hints != Hints{} && p.Config.Verbs:
+		return fmt.Errorf("%w: plain verbs cannot tell inflight and pattern", unio.ErrInvalid)
 	case len(p.Region) > room:
 		return fmt.Errorf("%w: the region's name has %d bytes; at most %d are possible", unio.ErrInvalid, len(p.Region), room)
 	case strings.ContainsRune(p.Region, 0):

@@ -57,6 +57,7 @@ type queuePair struct {
 	report      func(error)                // to the Device; nil until there is one
 	sleeping    bool                       // the owner is in Sleep
 	reaps       uint32
+	vain        uint32 // calls of Reap since something came
 }
 
 // A result is how an operation has ended, until its channel asks.
@@ -76,10 +77,13 @@ func (q *queuePair) end(op *unio.Op, n int64, err error) {
 // Submit implements unio.Queue.
 func (q *queuePair) Submit(ops []*unio.Op) {
 	q.mu.Lock()
+	q.in.quiet = true
 	for _, op := range ops {
+		q.in.quiet = q.in.quiet && op.Op == unio.OpRecv
 		q.accept(op)
 	}
 	q.transmit()
+	q.in.quiet = false
 	q.goOn()
 	q.harvest()
 	q.release()
@@ -96,14 +100,24 @@ func (q *queuePair) accept(op *unio.Op) {
 	}
 }
 
-// Reap implements unio.Queue: it reads the socket.
+// Reap implements unio.Queue: it reads the socket, once, so that what has ended can be posted anew while more comes.
 func (q *queuePair) Reap() {
 	q.mu.Lock()
 	q.reaps++
-	q.progress(1) // so that what has ended can be posted anew meanwhile
+	q.in.quiet = true
+	if q.read(1) {
+		q.vain = 0
+	} else if q.vain++; q.out != nil || q.vain%tellAfter == 0 {
+		q.in.quiet = false
+		q.transmit()
+	}
+	q.in.quiet = false
 	q.harvest()
 	q.release()
 }
+
+// tellAfter calls of Reap in vain the owner is not likely any more to send something soon.
+const tellAfter = 32
 
 // failed reports whether the connection has ended.
 func (q *queuePair) failed() bool {
@@ -112,18 +126,27 @@ func (q *queuePair) failed() bool {
 	return q.failure != nil
 }
 
-// progress reads what has come, acts on it, and writes what is due, in turns, so that the peer has something to do before
-// all of what it sent has been looked at. It reports whether anything came.
+// progress reads what has come, acts on it, and writes what is due. It reports whether anything came.
 func (q *queuePair) progress(turns int) (came bool) {
+	if came = q.read(turns); !came {
+		q.transmit()
+	}
+	return came
+}
+
+// read reads what has come, acts on it, and writes what is due then, in turns, so that the peer has something to do before all of
+// what it sent has been looked at. It reports whether anything came.
+func (q *queuePair) read(turns int) (came bool) {
 	if q.failure != nil {
 		q.part()
 		return false
 	}
 	for more := true; more && (turns > 0 || q.wire.buffered()); turns-- {
 		var some bool
-		some, more = q.receive()
-		came = came || some
-		q.transmit()
+		if some, more = q.receive(); some {
+			came = true
+			q.transmit()
+		}
 	}
 	return came
 }
@@ -160,6 +183,7 @@ func (q *queuePair) Sleep() {
 		return
 	}
 	q.sleeping = true
+	q.transmit()
 	q.attend()
 	q.mu.Unlock()
 	<-q.wakeUp

@@ -90,9 +90,7 @@ func (q *queuePair) take(in []byte) {
 			if len(in) == 0 {
 				return
 			}
-			n = copy(p, in)
-			_ = q.receiver().Placed(in[:n]) // no more than was announced
-			in = in[n:]
+			in = in[q.receiver().Place(p, in, len(p) >= directSize && q.isExposed(e)):]
 		case iwarp.EventMessage:
 			q.message(e)
 		case iwarp.EventSegment:

@@ -16,6 +16,8 @@ type receives struct {
 	told    uint32 // the limit that the peer knows
 	arrived uint32 // how many have begun to come
 	kept    int    // bytes of parked messages; at most queuePair.longest
+	// quiet says that the owner is likely to send something soon, with which the peer can be told.
+	quiet bool
 	// partial says that a message has come in part: into the last parked one if parking, otherwise into the oldest Recv.
 	partial, parking bool
 }

@@ -25,6 +25,8 @@ type served struct {
 	told      bool     // the peer knows why the next answer is declined
 	borrowed  int      // bytes, in all
 	starved   bool     // waits for memory
+	short     int      // bytes that starved waits for of what is the connection's; 0 if others have them
+	relieved  bool     // answers have given memory back since it was last looked for
 	backlog   []byte   // what had been read by then
 }
 
@@ -69,8 +71,10 @@ func (q *queuePair) newIO(op unio.Opcode, offset, length int64) *IO {
 func (q *queuePair) borrow(n int) []byte {
 	s := q.served
 	if s.borrowed+n > s.service.Memory {
-		return nil // some comes back when an operation ends
+		s.short = n
+		return nil // some comes back when an operation ends, or when an answer has left
 	}
+	s.short = 0
 	p := s.service.Store.Borrow(n, q)
 	if p != nil {
 		s.borrowed += n
@@ -191,6 +195,9 @@ func (q *queuePair) startRead(a *answer) bool {
 		if p == nil {
 			q.giveBack(pieces)
 			q.served.starved = true
+			if q.served.short > 0 {
+				q.served.short = int(a.read.Size)
+			}
 			return false
 		}
 		pieces, left = append(pieces, p), left-len(p)
@@ -236,8 +243,14 @@ func (q *queuePair) finish(batch []*IO) {
 	if q.failure == nil {
 		q.resume()
 	}
+	if len(batch) >= readAfter {
+		q.read(1)
+	}
 	q.release()
 }
+
+// readAfter is how many operations end at a time where it is likely that the peer has asked for more since.
+const readAfter = 8
 
 // release gives mu back and does what is left to be done without it.
 func (q *queuePair) release() {
@@ -313,14 +326,21 @@ func (q *queuePair) closedService() (closed func()) {
 // starving reports whether nothing more can be read until there is memory.
 func (q *queuePair) starving() bool { return q.served != nil && q.served.starved }
 
+// mayEat reports whether what a starving connection waits for has come back to it without its being told.
+func (q *queuePair) mayEat() bool {
+	s := q.served
+	return q.starving() && s.short > 0 && s.borrowed+s.short <= s.service.Memory
+}
+
 // hungry takes what had been read when memory ran out, and reports whether it has run out again.
 func (q *queuePair) hungry() bool {
 	s := q.served
 	if s == nil || !s.starved {
 		return false
 	}
-	s.starved = false
-	q.take(s.backlog)
+	in := s.backlog
+	s.starved, s.backlog = false, in[:0] // which may be all taken, and memory short again
+	q.take(in)
 	if !s.starved {
 		s.backlog = nil
 		q.startReads()
@@ -406,6 +426,7 @@ func (q *queuePair) declineAnswer(a *answer) bool {
 	s.told = false
 	if a.io != nil {
 		q.giveBack(a.io.Data)
+		s.relieved = true
 		q.recycle(a.io)
 	}
 	q.answers.pop()
@@ -414,8 +435,21 @@ func (q *queuePair) declineAnswer(a *answer) bool {
 
 // sentAll gives back the borrowed memory of what TCP has taken.
 func (q *queuePair) sentAll() {
-	if s := q.served; s != nil {
+	if s := q.served; s != nil && len(s.spent) > 0 {
 		q.giveBack(s.spent)
 		s.spent = s.spent[:0]
+		s.relieved = true
 	}
+}
+
+// relieve goes on where memory was short if answers that have left have given some back: the Store tells of none that was the
+// connection's own. It reports whether it has.
+func (q *queuePair) relieve() bool {
+	s := q.served
+	if s == nil || !s.relieved || !s.starved {
+		return false
+	}
+	s.relieved = false
+	q.hungry()
+	return true
 }

@@ -11,8 +11,10 @@ import (
 // A sponge is a Store that takes everything and keeps nothing.
 type sponge struct{}
 
-func (sponge) Size() int64                   { return hostMemory }
-func (sponge) Memory() []byte                { return nil }
+func (sponge) Size() int64    { return hostMemory }
+func (sponge) Memory() []byte { return nil }
+func (sponge) Poll() bool     { return false }
+
 func (sponge) Borrow(n int, _ Waiter) []byte { return make([]byte, n) }
 func (sponge) Return([]byte)                 {}
 func (sponge) Start(batch []*IO)             { Finish(batch) }

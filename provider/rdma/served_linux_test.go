@@ -35,6 +35,8 @@ func (r *ram) Memory() []byte {
 	return nil
 }
 
+func (r *ram) Poll() bool { return false }
+
 func (r *ram) Borrow(n int, w Waiter) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()

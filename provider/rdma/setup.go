@@ -41,6 +41,9 @@ type agreement struct {
 func newMeeting(tcp *net.TCPConn, cfg *Config) *meeting {
 	m := &meeting{cfg: cfg, tcp: tcp, conn: tcp, q: &queuePair{}}
 	m.ours = trailer{version: trailerVersion, control: randomSTag(), message: uint32(cfg.MaxMessage), features: cfg.features}
+	if cfg.features&featureStorage != 0 {
+		m.ours.word = cfg.Hints.word()
+	}
 	return m
 }
 
@@ -113,14 +116,21 @@ func (m *meeting) refused(err error, i *iwarp.Initiator) error {
 	if !errors.Is(err, iwarp.ErrRejected) {
 		return err
 	}
-	data, _ := cutTrailer(i.Reply().Private)
-	return &RejectedError{PrivateData: append([]byte(nil), data...)}
+	data, t := cutTrailer(i.Reply().Private)
+	e := &RejectedError{PrivateData: append([]byte(nil), data...)}
+	if t != nil {
+		e.Cause = causeOf(t.word)
+	}
+	return e
 }
 
-// A RejectedError is how Dial fails when the peer's application rejects the connection. It is an [unio.ErrAccess].
+// A RejectedError is how Dial fails when the peer's application rejects the connection. It is an [unio.ErrAccess], and Cause.
 type RejectedError struct {
 	// PrivateData is what the peer had to say; a Listener of this package says why.
 	PrivateData []byte
+	// Cause is the error of package unio that a Listener of this package rejects with, if it is one: [unio.ErrBusy] may be
+	// otherwise later, or if less is asked for. Otherwise nil.
+	Cause error
 }
 
 // Error says all of it.
@@ -131,8 +141,13 @@ func (e *RejectedError) Error() string {
 	return fmt.Sprintf("connection rejected by the peer: %q", e.PrivateData)
 }
 
-// Unwrap returns the cause.
-func (e *RejectedError) Unwrap() error { return unio.ErrAccess }
+// Unwrap returns the causes.
+func (e *RejectedError) Unwrap() []error {
+	if e.Cause != nil {
+		return []error{unio.ErrAccess, e.Cause}
+	}
+	return []error{unio.ErrAccess}
+}
 
 // exchange feeds what comes until the setup is past StatusPending.
 func (m *meeting) exchange(feed func([]byte) (int, iwarp.Outcome), expired, closed func() iwarp.Outcome) (o iwarp.Outcome, rest []byte, err error) {
@@ -164,7 +179,7 @@ func (m *meeting) exchange(feed func([]byte) (int, iwarp.Outcome), expired, clos
 	}
 }
 
-// respond is the listening side of MPA. It returns io.EOF where the application has rejected the peer.
+// respond is the listening side of MPA. It returns a turnedAway where the application has rejected the peer.
 func (m *meeting) respond() (a agreement, err error) {
 	r, err := iwarp.NewResponder(m.cfg.setup(false))
 	if err != nil {
@@ -180,7 +195,7 @@ func (m *meeting) respond() (a agreement, err error) {
 	private, no := m.decide(&a)
 	o := iwarp.Outcome{}
 	if no != nil {
-		o = r.Reject(cut([]byte(no.Error()), iwarp.SafePrivateData))
+		o = r.Reject(m.reason(no, a.peer != nil))
 	} else {
 		o = r.Accept(private)
 	}
@@ -192,13 +207,28 @@ func (m *meeting) respond() (a agreement, err error) {
 	switch {
 	case no != nil:
 		m.linger()
-		return a, fmt.Errorf("%w: rejected: %w", unio.ErrAccess, no)
+		return a, &turnedAway{no}
 	case o.Err != nil:
 		return a, o.Err
 	}
 	a.settings = r.Settings()
 	return a, nil
 }
+
+// reason is the private data of a Reply that rejects a peer.
+func (m *meeting) reason(no error, ours bool) []byte {
+	m.ours.word = knownCode(no)
+	if !ours || m.ours.word == 0 {
+		return cut([]byte(no.Error()), iwarp.SafePrivateData)
+	}
+	return m.ours.append(cut([]byte(no.Error()), iwarp.SafePrivateData-trailerSize))
+}
+
+// turnedAway is that the application has rejected a peer, which it knows.
+type turnedAway struct{ why error }
+
+func (e *turnedAway) Error() string   { return fmt.Sprintf("%v: rejected: %v", unio.ErrAccess, e.why) }
+func (e *turnedAway) Unwrap() []error { return []error{unio.ErrAccess, e.why} }
 
 // linger waits until the peer has closed the connection, for a while: Linux siw does not show its application the private
 // data of a Reply that a FIN is right behind.
@@ -212,6 +242,9 @@ func (m *meeting) decide(a *agreement) (data []byte, err error) {
 	in := &Incoming{
 		PrivateData: append([]byte(nil), a.data...), RemoteAddr: m.tcp.RemoteAddr(), TLS: m.state(), Unio: a.peer != nil,
 		Region: textOf(a.data), ReadOnly: a.peer != nil && a.peer.features&featureReadOnly != 0,
+	}
+	if a.peer != nil && a.peer.features&featureStorage != 0 {
+		in.Hints = hintsOf(a.peer.word)
 	}
 	switch {
 	case m.cfg.Serve != nil:

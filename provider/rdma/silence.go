@@ -16,6 +16,7 @@ type silence struct {
 	taken  uint64 // octets that its TCP had taken at the last pulse
 	pulses int
 	probe  bool // the peer is to be asked
+	owing  int  // pulses in a row at which the Store had not done what the peer had asked for
 	timer  *time.Timer
 }
 
@@ -48,6 +49,27 @@ func (q *queuePair) taking() bool {
 	return more && s.taken != before
 }
 
+// assure lets a peer that waits for a Store hear something now and then, as that may take longer than the peer would wait for
+// an answer: the answer to its asking comes after those to what it has asked for before.
+func (q *queuePair) assure() {
+	s := &q.silence
+	if q.served == nil || q.served.pending == 0 && !q.starving() {
+		s.owing = 0
+		return
+	}
+	if s.owing++; s.owing%pulsesUntilProbe == 0 {
+		q.ask()
+	}
+}
+
+// ask asks the peer for an answer.
+func (q *queuePair) ask() {
+	q.silence.probe = true
+	q.progress(turns)
+	q.goOn()
+	q.rouse()
+}
+
 // pulse looks whether the peer has been heard.
 func (q *queuePair) pulse() {
 	q.mu.Lock()
@@ -57,6 +79,14 @@ func (q *queuePair) pulse() {
 	}
 	s := &q.silence
 	s.timer.Reset(q.alive / pulsesPerAlive)
+	q.assure()
+	if q.failure != nil {
+		return
+	}
+	if q.starving() { // who does not read does not hear
+		s.pulses = 0
+		return
+	}
 	if q.taking() || s.heard || !s.spoken && !q.initiator { // a responder may not ask before the peer's first FPDU
 		s.spoken = s.spoken || s.heard
 		s.heard, s.pulses = false, 0
@@ -65,10 +95,7 @@ func (q *queuePair) pulse() {
 	s.pulses++
 	switch s.pulses {
 	case pulsesUntilProbe:
-		s.probe = true
-		q.progress(turns)
-		q.goOn()
-		q.rouse()
+		q.ask()
 	case pulsesUntilDead:
 		q.fail(&failure{
 			layer: Layer, cause: fmt.Errorf("%w: %w", unio.ErrDisconnected, unio.ErrTimeout),

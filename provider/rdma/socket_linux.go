@@ -126,6 +126,9 @@ func (s *socket) read(head, tail []byte) (int, error) {
 // write writes what o holds and returns how much of it TCP has taken.
 func (s *socket) write(o *outbox) (int, error) {
 	pieces := o.batch.Buffers()
+	if len(pieces) == 1 {
+		return s.push(pieces[0])
+	}
 	iov := o.iov[:len(pieces)]
 	for i, p := range pieces {
 		iov[i].Base = &p[0]
@@ -134,35 +137,29 @@ func (s *socket) write(o *outbox) (int, error) {
 	msg := &o.msg
 	msg.Iov = &iov[0]
 	msg.SetIovlen(len(iov))
-	for {
-		n, errno := call(unix.SYS_SENDMSG, uintptr(s.fd), uintptr(unsafe.Pointer(msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
-		switch errno {
-		case 0:
-			clear(iov)
-			return n, nil
-		case unix.EINTR:
-			continue
-		}
-		clear(iov)
-		if errno == unix.EAGAIN {
-			return 0, nil
-		}
-		return 0, os.NewSyscallError("sendmsg", errno)
-	}
+	n, err := s.send(unix.SYS_SENDMSG, unsafe.Pointer(msg), sendFlags, 0)
+	clear(iov)
+	return n, err
 }
 
 // push writes b and returns how much of it TCP has taken.
 func (s *socket) push(b []byte) (int, error) {
+	return s.send(unix.SYS_SENDTO, unsafe.Pointer(&b[0]), uintptr(len(b)), sendFlags)
+}
+
+const sendFlags = unix.MSG_NOSIGNAL | unix.MSG_DONTWAIT
+
+func (s *socket) send(trap uintptr, what unsafe.Pointer, a, b uintptr) (int, error) {
 	for {
-		n, err := unix.SendmsgN(s.fd, b, nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
-		switch err {
-		case nil:
-			return n, nil
+		n, _, errno := unix.RawSyscall6(trap, uintptr(s.fd), uintptr(what), a, b, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
 		case unix.EINTR:
 		case unix.EAGAIN:
 			return 0, nil
 		default:
-			return 0, os.NewSyscallError("sendmsg", err)
+			return 0, os.NewSyscallError("send", errno)
 		}
 	}
 }

@@ -20,12 +20,28 @@ func codeOf(err error) uint32 {
 	if err == nil {
 		return 0
 	}
+	if code := knownCode(err); code != 0 {
+		return code
+	}
+	return 4
+}
+
+// knownCode is the number of an error; 0 if it has none.
+func knownCode(err error) uint32 {
 	for code, cause := range causes {
 		if cause != nil && errors.Is(err, cause) {
 			return uint32(code)
 		}
 	}
-	return 4
+	return 0
+}
+
+// causeOf is the error of that number; nil if it is nobody's that is known here.
+func causeOf(code uint32) error {
+	if code >= uint32(len(causes)) {
+		return nil
+	}
+	return causes[code]
 }
 
 // badByte is the offset in the region of the first byte that failed, or -1.
@@ -44,9 +60,9 @@ func (q *queuePair) remoteError(code uint32, bad int64) error {
 	if code == 0 {
 		return nil
 	}
-	cause := unio.ErrMedia
-	if int(code) < len(causes) && causes[code] != nil {
-		cause = causes[code]
+	cause := causeOf(code)
+	if cause == nil {
+		cause = unio.ErrMedia
 	}
 	return &unio.OpError{Layer: LayerTarget, Peer: q.remote.String(), BadByte: bad, Err: cause}
 }

@@ -12,7 +12,8 @@ import (
 
 // OpenRegion opens a region that a target serves at addr, "host:port", as a device: its channels are connections, which come
 // back by themselves when they break. The device has that one region, whose name is "". With readOnly it is opened for
-// reading only. It fails as [Dial] does, and with [unio.ErrUnsupported] if the peer is no target.
+// reading only. It fails as [Dial] does, with [unio.ErrUnsupported] if the peer is no target, and with [unio.ErrBusy] if it has
+// not the memory that Config.Hints ask for: ask for less, or try again when others have gone. So does the making of channels.
 func OpenRegion(ctx context.Context, addr, regionName string, readOnly bool, cfg Config) (*unio.Device, error) {
 	cfg.PrivateData = []byte(regionName)
 	cfg.features = featureStorage

@@ -43,11 +43,15 @@ type Store interface {
 	Memory() []byte
 	// Borrow returns n bytes of memory, at most [MaxBorrow], that begin at a page; or nil when there is none, and then calls
 	// w.Resume, later and from another goroutine, when there may be. A connection's lock is held meanwhile, and during Return.
+	// After it has returned some of its own, a connection tries again by itself.
 	Borrow(n int, w Waiter) []byte
 	// Return takes borrowed memory back. It calls no Resume.
 	Return(p []byte)
 	// Start begins operations. Each ends by Finish, inside Start or later, in any order; until then its memory is the Store's.
 	Start(batch []*IO)
+	// Poll finishes what has ended, as far as that can be seen without waiting for it, and reports whether anything had. It is
+	// called again and again for a little while after something has happened.
+	Poll() bool
 }
 
 // MaxBorrow is how many bytes are borrowed at most at a time, in one piece.

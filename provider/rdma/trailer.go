@@ -13,6 +13,7 @@ type trailer struct {
 	features uint16 // see below
 	control  uint32 // STag of the control page
 	message  uint32 // longest Send that is taken, in octets
+	word     uint32 // of a Request that asks for a region its hints, of a Reply that rejects the cause; otherwise 0
 	// The last field on the wire is the magic number.
 }
 
@@ -31,7 +32,7 @@ func (t *trailer) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, t.message)
 	b = binary.BigEndian.AppendUint16(b, t.version)
 	b = binary.BigEndian.AppendUint16(b, t.features)
-	b = binary.BigEndian.AppendUint32(b, 0) // reserved
+	b = binary.BigEndian.AppendUint32(b, t.word)
 	return binary.BigEndian.AppendUint64(b, trailerMagic)
 }
 
@@ -48,6 +49,7 @@ func cutTrailer(b []byte) (data []byte, t *trailer) {
 		message:  binary.BigEndian.Uint32(b[4:]),
 		version:  binary.BigEndian.Uint16(b[8:]),
 		features: binary.BigEndian.Uint16(b[10:]),
+		word:     binary.BigEndian.Uint32(b[12:]),
 	}
 	if t.version != trailerVersion || t.message > largestMessage {
 		return data, nil

@@ -2,7 +2,7 @@ package rdma
 
 // transmit writes what is due, as far as that goes without waiting.
 func (q *queuePair) transmit() {
-	for q.failure == nil && q.fill() {
+	for q.failure == nil && (q.fill() || q.relieve() && q.fill()) {
 		if !q.flush() {
 			return
 		}
@@ -15,10 +15,7 @@ func (q *queuePair) fill() bool {
 		if !q.sender().Active() && !q.begin() {
 			return false
 		}
-		q.out = q.domain.scratch.outbox()
-	}
-	if q.peer.CRC && q.peer.IRD > 0 {
-		q.out.provide()
+		q.out = q.domain.scratch.outbox(q.peer.CRC && q.peer.IRD > 0)
 	}
 	b := q.out.batch
 	for messages := 0; takesMore(b.Size(), messages); messages++ {
@@ -65,7 +62,7 @@ func (q *queuePair) flush() bool {
 		}
 		b.Advance(n)
 	}
-	q.domain.scratch.outboxes.Put(q.out)
+	q.domain.scratch.putOutbox(q.out)
 	q.out = nil
 	q.left()
 	gone, err := q.wire.flush()

@@ -2,6 +2,7 @@ package rdma
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/unio-stack/unio/internal/iwarp"
 )
@@ -59,16 +60,24 @@ type outbox struct {
 	spare []byte // see provide; nil until it is needed
 }
 
-// spareSize is how many octets of exposed memory are copied before they are written, with CRCs: others may change them
-// between the CRC and the write.
-const spareSize = 256 << 10
+// Exposed memory is copied before it is written, with CRCs: others may change it between the CRC and the write. As many octets as
+// a batch has are, at a time, where few connections write; where many do, or their peers do not read, as many as an FPDU has.
+const (
+	largeSpare  = maxBatch
+	smallSpare  = 64 << 10
+	largeSpares = 32
+)
 
 // provide makes sure that there is memory for that.
-func (o *outbox) provide() {
-	if o.spare == nil {
-		o.spare = make([]byte, spareSize)
-		o.batch.SetSpare(o.spare)
+func (o *outbox) provide(large bool) {
+	size := smallSpare
+	if large {
+		size = largeSpare
 	}
+	if len(o.spare) < size {
+		o.spare = make([]byte, size)
+	}
+	o.batch.SetSpare(o.spare)
 }
 
 func newOutbox() *outbox {
@@ -84,14 +93,26 @@ type inbox [inboxSize]byte
 // scratch lends outboxes and inboxes, so that connections at rest have none.
 type scratch struct {
 	outboxes, inboxes sync.Pool
-	batches           sync.Pool // of *batch
+	lent              atomic.Int32 // outboxes
+	batches           sync.Pool    // of *batch
 }
 
-func (s *scratch) outbox() *outbox {
-	if o, ok := s.outboxes.Get().(*outbox); ok {
-		return o
+// outbox lends an outbox; with CRCs there is to be memory for what may change.
+func (s *scratch) outbox(crc bool) *outbox {
+	o, ok := s.outboxes.Get().(*outbox)
+	if !ok {
+		o = newOutbox()
 	}
-	return newOutbox()
+	if lent := s.lent.Add(1); crc {
+		o.provide(lent <= largeSpares)
+	}
+	return o
+}
+
+// putOutbox takes an empty outbox back.
+func (s *scratch) putOutbox(o *outbox) {
+	s.lent.Add(-1)
+	s.outboxes.Put(o)
 }
 
 func (s *scratch) inbox() *inbox {

@@ -112,6 +112,13 @@ func parseOptions(u *url.URL) (p Place, err error) {
 	secret := credentials{ca: o.String("tls-ca", ""), cert: o.String("tls-cert", ""), key: o.String("tls-key", ""), name: o.String("tls-name", "")}
 	secure := o.Bool("tls", secret != credentials{})
 	p.ReadOnly = o.Bool("readonly", false)
+	cfg.Hints.InFlight = o.Size("inflight", 0)
+	switch o.Choice("pattern", "unknown", "unknown", "random", "sequential") {
+	case "random":
+		cfg.Hints.Pattern = PatternRandom
+	case "sequential":
+		cfg.Hints.Pattern = PatternSequential
+	}
 	if err := o.Err(); err != nil {
 		return p, err
 	}

@@ -19,6 +19,7 @@ type watch struct {
 	by     *watcher
 	id     int32  // in by
 	armed  bool   // the system tells
+	reads  bool   // and it tells when something has come
 	writes bool   // and it tells when the socket takes more
 	hot    bool   // the watcher polls
 	polled bool   // the owner polls
@@ -30,7 +31,7 @@ type watch struct {
 
 const (
 	// spinTime is how long the watcher polls a connection after something has come.
-	spinTime = 50 * time.Microsecond
+	spinTime = 100 * time.Microsecond
 	// spinLimit events in a row without a second one soon after end the polling, but for a try now and then.
 	spinLimit = 8
 	// hotLimit is how many connections one watcher polls at a time.
@@ -42,14 +43,19 @@ const (
 	lookEvery = time.Millisecond
 )
 
-// attend makes sure that somebody looks at the socket. q.mu is held.
+// attend makes sure that somebody looks at the socket. Who waits for memory does not read, and would be told of what has come
+// again and again: memory that others give back, and operations that end, attend anew. q.mu is held.
 func (q *queuePair) attend() {
 	w := &q.watch
-	if w.by == nil || w.hot || w.armed && w.writes == q.wantsRoom() {
+	if w.by == nil || w.hot {
 		return
 	}
-	w.armed, w.writes, w.polled = true, q.wantsRoom(), false
-	w.by.arm(q.wire.descriptor(), w.id, w.writes)
+	reads, writes := q.failure != nil || !q.starving(), q.wantsRoom() || q.mayEat()
+	if !reads && !writes || w.armed && w.reads == reads && w.writes == writes {
+		return
+	}
+	w.armed, w.reads, w.writes, w.polled = true, reads, writes, false
+	w.by.arm(q.wire.descriptor(), w.id, reads, writes)
 }
 
 // goOn makes sure that what the socket has not taken goes on, although nobody may poll. q.mu is held.
@@ -94,8 +100,9 @@ func (q *queuePair) event(room bool) (hot bool) {
 
 // poll is what the watcher calls for a connection that is hot. It reports whether q is to be polled again.
 func (q *queuePair) poll(now time.Time) (came, hot bool) {
+	ended := q.served != nil && q.served.service.Store.Poll()
 	if !q.mu.TryLock() {
-		return false, true // somebody is at it
+		return ended, true // somebody is at it
 	}
 	defer q.release()
 	w := &q.watch
@@ -103,7 +110,7 @@ func (q *queuePair) poll(now time.Time) (came, hot bool) {
 	if w.by == nil {
 		return false, false
 	}
-	if came = q.progress(1); came {
+	if came = q.progress(1) || ended; came {
 		w.active = now
 		w.pays = min(w.pays+1, spinLimit)
 		q.rouse()

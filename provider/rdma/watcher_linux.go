@@ -148,8 +148,11 @@ func (w *watcher) remove(id int32, fd int) {
 }
 
 // arm asks the system to tell once of what happens.
-func (w *watcher) arm(fd int, id int32, writes bool) {
-	e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: id}
+func (w *watcher) arm(fd int, id int32, reads, writes bool) {
+	e := unix.EpollEvent{Events: unix.EPOLLONESHOT, Fd: id}
+	if reads {
+		e.Events |= unix.EPOLLIN | unix.EPOLLRDHUP
+	}
 	if writes {
 		e.Events |= unix.EPOLLOUT
 	}

@@ -34,7 +34,7 @@ type Config struct {
 }
 
 // Groups are the groups of rows, in their order.
-var Groups = []string{"disk", "warm", "shm", "goroutines", "mem", "allocs", "remote"}
+var Groups = []string{"disk", "warm", "shm", "goroutines", "mem", "allocs", "remote", "target"}
 
 func (c Config) wants(group string) bool {
 	return len(c.Groups) == 0 || slices.Contains(c.Groups, group)
@@ -64,7 +64,7 @@ func Prepare(ctx context.Context, c Config) (*Set, error) {
 			return s, err
 		}
 	}
-	for _, add := range []func(context.Context, Config) error{s.addFiles, s.addMemory, s.addAllocations, s.addRemote} {
+	for _, add := range []func(context.Context, Config) error{s.addFiles, s.addMemory, s.addAllocations, s.addRemote, s.addTarget} {
 		if err := add(ctx, c); err != nil {
 			return s, err
 		}

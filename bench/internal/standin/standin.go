@@ -1,6 +1,6 @@
 // Package standin stands in for the unio command in tests of what runs it: it
-// understands the command lines of unio peer and unio bench rdma://, connects
-// as often as it is told, and makes up the figures.
+// understands the command lines of unio peer, unio serve and unio bench,
+// connects as often as it is told, and makes up the figures.
 package standin
 
 import (
@@ -78,6 +78,8 @@ func run(args []string, out io.Writer) error {
 	fs.StringVar(&o.listen, "listen", "", "")
 	fs.StringVar(&o.op, "op", "read", "")
 	fs.StringVar(&o.congestion, "congestion", "", "")
+	fs.String("export", "", "")
+	fs.String("rw", "", "")
 	fs.IntVar(&o.size, "size", 0, "")
 	fs.IntVar(&o.block, "bs", 4096, "")
 	fs.IntVar(&o.depth, "depth", 1, "")
@@ -89,11 +91,11 @@ func run(args []string, out io.Writer) error {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	if !o.json || fs.NArg() > 0 {
+	if !o.json && command != "serve" || fs.NArg() > 0 {
 		return fmt.Errorf("arguments %q", args)
 	}
 	switch command {
-	case "peer":
+	case "peer", "serve":
 		return o.peer(out)
 	case "bench":
 		return o.bench(target, out)
@@ -142,10 +144,14 @@ func (o options) peer(out io.Writer) error {
 // bench connects and reports.
 func (o options) bench(target string, out io.Writer) error {
 	u, err := url.Parse(target)
-	if err != nil || u.Scheme != "rdma" || u.Query().Get("crc") == "" {
+	local := err == nil && u.Scheme == "file"
+	if err != nil || !local && (u.Scheme != "rdma" || u.Query().Get("crc") == "") {
 		return fmt.Errorf("target %q (%v)", target, err)
 	}
 	n, hold := max(o.idle, o.dials, 1), o.dials == 0
+	if local {
+		n = 0
+	}
 	for range n {
 		c, err := net.Dial("tcp", u.Host)
 		if err != nil {

@@ -17,7 +17,7 @@ func (r Remote) Pair() *pair.Pair {
 	short := r
 	short.Time = startupTime
 	return &pair.Pair{
-		Server: r.peer, Client: r.operations, Startup: short.operations, Time: r.Time,
+		Server: r.server, Client: r.operations, Startup: short.operations, Time: r.Time,
 		Parse: func(output []byte) (pair.Outcome, error) {
 			rep, err := parse(output)
 			if err != nil {

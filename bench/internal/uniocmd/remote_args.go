@@ -10,10 +10,11 @@ import (
 	"github.com/unio-stack/unio/bench/internal/process"
 )
 
-// A Remote is what unio bench is to do on a unio peer. All command lines of
-// both are made in this file.
+// A Remote is what unio bench is to do on a unio peer, or on a target. All
+// command lines of the three are made in this file.
 type Remote struct {
 	Binary     string
+	Export     string // URL of what a target serves; "" for a peer
 	Op         string // read and write, at random; pingpong or fetch-add
 	Block      int    // bytes of each; 8 for fetch-add
 	Depth      int
@@ -27,6 +28,21 @@ type Remote struct {
 
 // spinForever is longer than any run.
 const spinForever = "1h"
+
+// server is what serves at a port of 127.0.0.1.
+func (r Remote) server(port int) process.Command {
+	if r.Export == "" {
+		return r.peer(port)
+	}
+	args := []string{"serve", "--listen", address(port), "--export", exportName + "=" + r.Export}
+	if r.Congestion != "" {
+		args = append(args, "--congestion", r.Congestion)
+	}
+	return process.Command{Path: r.Binary, Args: args, CPU: r.Place.Server}
+}
+
+// exportName is what a target calls its only export.
+const exportName = "medium"
 
 // peer serves memory and sends messages back, at a port of 127.0.0.1. It says
 // how it is when it gets SIGUSR1: see Status.
@@ -47,7 +63,11 @@ func (r Remote) bench(port int, what ...string) process.Command {
 	if r.Congestion != "" {
 		query.Set("congestion", r.Congestion)
 	}
-	args := append([]string{"bench", "rdma://" + address(port) + "?" + query.Encode(), "--json"}, what...)
+	target := "rdma://" + address(port)
+	if r.Export != "" {
+		target += "/" + exportName
+	}
+	args := append([]string{"bench", target + "?" + query.Encode(), "--json"}, what...)
 	return process.Command{Path: r.Binary, Args: args, CPU: r.Place.Client}
 }
 

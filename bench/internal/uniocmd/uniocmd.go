@@ -29,7 +29,7 @@ type Job struct {
 const startupTime = time.Millisecond
 
 func (j Job) command() process.Command {
-	args := []string{"bench", j.URL, "--rw", j.RW, "--bs", "4k", "--depth", strconv.Itoa(j.Depth), "--time", j.Time.String(), "--json"}
+	args := []string{"bench", j.URL, "--rw", j.RW, "--bs", "4096", "--depth", strconv.Itoa(j.Depth), "--time", j.Time.String(), "--json"}
 	if j.Pin {
 		args = append(args, "--pin")
 	}

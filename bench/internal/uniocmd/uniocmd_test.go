@@ -23,7 +23,7 @@ func TestParse(t *testing.T) {
 
 func TestCommandLine(t *testing.T) {
 	c := Job{Binary: "unio", URL: "mem:", RW: "randread", Depth: 4, Time: 2 * time.Second}.command()
-	if got := strings.Join(c.Args, " "); got != "bench mem: --rw randread --bs 4k --depth 4 --time 2s --json" {
+	if got := strings.Join(c.Args, " "); got != "bench mem: --rw randread --bs 4096 --depth 4 --time 2s --json" {
 		t.Errorf("arguments: %s", got)
 	}
 }
