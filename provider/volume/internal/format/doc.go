@@ -6,7 +6,8 @@ package format
 
 import (
 	"errors"
-	"hash/crc32"
+
+	"github.com/unio-stack/unio/internal/crc32c"
 )
 
 // Version is that of the layout that this package writes, and the only one
@@ -27,12 +28,10 @@ var (
 // An ID names a pool or a member: random, as an UUID of version 4.
 type ID [16]byte
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // Sum returns the checksum of a block of data: its CRC32C, or 1 where that is
 // [SumUnknown].
 func Sum(block []byte) uint32 {
-	if s := crc32.Checksum(block, castagnoli); s != SumUnknown {
+	if s := crc32c.Update(0, block); s != SumUnknown {
 		return s
 	}
 	return 1
@@ -45,9 +44,9 @@ const SumUnknown = 0
 // seal returns the CRC32C of p with the four bytes at off taken as zeroes.
 func seal(p []byte, off int) uint32 {
 	var zero [4]byte
-	crc := crc32.Update(0, castagnoli, p[:off])
-	crc = crc32.Update(crc, castagnoli, zero[:])
-	return crc32.Update(crc, castagnoli, p[off+4:])
+	crc := crc32c.Update(0, p[:off])
+	crc = crc32c.Update(crc, zero[:])
+	return crc32c.Update(crc, p[off+4:])
 }
 
 // blank reports whether p has nothing but zeroes.
