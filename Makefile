@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup-test setup-demo setup-bench build test check vet format lint cross unit \
-	check-clean fuzz demo bench clean test-kernel setup-kernel
+	check-clean fuzz crash demo bench clean test-kernel setup-kernel
 
 MODULES := . bench tools
 # A tool that tools/go.mod pins, run in the current directory.
@@ -71,6 +71,10 @@ check-clean:
 ## fuzz: every fuzz target for FUZZTIME (10s) each
 fuzz:
 	@tools/fuzz $(or $(FUZZTIME),10s)
+
+## crash: many more crash points of a pool (POINTS=200000; some minutes)
+crash:
+	@VOLUME_POINTS=$(or $(POINTS),200000) go test -count=1 -timeout 2h -v -run 'TestCrash$$' ./provider/volume
 
 ## clean: remove what make has built
 clean:

@@ -72,7 +72,7 @@ func (c *Channel) rewrites(op *Op) bool {
 
 // resumeShort continues a direct operation that the medium did in part.
 func (c *Channel) resumeShort(op *Op) {
-	if op.n <= 0 || op.Op.isAtomic() || op.Op.isMessage() {
+	if op.n <= 0 || op.Op.isAtomic() || op.Op.isMessage() || op.Op.isWhole() {
 		op.n, op.err = 0, errNoProgress
 		c.end(op)
 		return

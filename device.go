@@ -38,6 +38,7 @@ func NewDevice(p Provider) *Device {
 	info := p.Info().withDefaults()
 	d := &Device{p: p, info: info, ops: info.Native | info.Provided, stores: map[string]*store{}}
 	d.simple = info.Native
+	d.durable = info.NativeDurable & WholeOps
 	if info.NativeDurable.Has(OpWrite) {
 		d.durable = info.NativeDurable | info.Provided
 	}

@@ -8,7 +8,7 @@ func (d *Device) direct(r *Request, length int64) bool {
 		return false
 	}
 	if length > d.info.MaxTransfer {
-		return r.Op.isMessage()
+		return r.Op.isMessage() || r.Op.isWhole()
 	}
 	if d.simple.Has(r.Op) {
 		return true
@@ -69,7 +69,7 @@ func (d *Device) alignedPart(p []byte) int64 {
 
 // canMakeDurable reports whether there is a way to carry out o with Durable.
 func (d *Device) canMakeDurable(o Opcode) bool {
-	return !o.mutates() || d.durable.Has(o) || d.info.Native.Has(OpFlush)
+	return !o.mutates() || d.durable.Has(o) || d.info.Native.Has(OpFlush) && !o.isWhole()
 }
 
 // needsCopy reports whether bytes of the caller would be copied on the way.

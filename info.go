@@ -57,6 +57,10 @@ type Info struct {
 	AtomicUnit int `json:"atomic_unit"`
 	// MaxTransfer bytes is the longest single transfer; longer requests are split.
 	MaxTransfer int64 `json:"max_transfer"`
+	// MaxAtomic bytes in at most MaxRanges ranges is the longest WriteAtomic, and
+	// MaxAtomic bytes the longest Append.
+	MaxAtomic int64 `json:"max_atomic,omitempty"`
+	MaxRanges int   `json:"max_ranges,omitempty"`
 	// MaxMessage bytes is the longest Send.
 	MaxMessage int64 `json:"max_message,omitempty"`
 	// MaxDepth is the largest ChannelConfig.Depth.

@@ -699,7 +699,7 @@ func TestMessageNames(t *testing.T) {
 		MessageOps.String():                  "send,recv,immediate",
 		(AllOps & MessageOps).String():       "",
 		OpImmediate.String():                 "immediate",
-		opEnd.String():                       "op(11)",
+		opEnd.String():                       "op(13)",
 		(Solicited | Invalidate).String():    "solicited|invalidate",
 		(Silent | Immediate | 0x80).String(): "silent|immediate|0x80",
 	} {

@@ -20,6 +20,8 @@ const (
 	OpSend                          // send Data or Vec, possibly empty, to the peer's oldest Recv
 	OpRecv                          // take the peer's next message into Data or Vec
 	OpImmediate                     // send the 8 bytes of Swap, without memory, to the peer's oldest Recv
+	OpAppend                        // store Data or Vec where the last Append to the region ended; Value says where
+	OpWriteAtomic                   // store Data or Vec to Ranges: all of it or, after a crash, nothing
 	opEnd
 )
 
@@ -27,6 +29,7 @@ var opNames = [...]string{
 	OpRead: "read", OpWrite: "write", OpFlush: "flush", OpDiscard: "discard",
 	OpWriteZeroes: "write-zeroes", OpCompareSwap: "compare-swap", OpFetchAdd: "fetch-add",
 	OpSend: "send", OpRecv: "recv", OpImmediate: "immediate",
+	OpAppend: "append", OpWriteAtomic: "write-atomic",
 }
 
 // String returns the operation's name, such as "write-zeroes".
@@ -42,8 +45,12 @@ func (o Opcode) isAtomic() bool  { return o == OpCompareSwap || o == OpFetchAdd 
 func (o Opcode) isMessage() bool { return o >= OpSend && o <= OpImmediate }
 func (o Opcode) hasRange() bool  { return o == OpDiscard || o == OpWriteZeroes }
 func (o Opcode) hasData() bool {
-	return o == OpRead || o == OpWrite || o == OpSend || o == OpRecv
+	return o == OpRead || o == OpWrite || o == OpSend || o == OpRecv || o.isWhole()
 }
+
+// isWhole reports whether the operation is done in one step by a provider that
+// offers it, or not at all: it is neither split nor continued.
+func (o Opcode) isWhole() bool { return o == OpAppend || o == OpWriteAtomic }
 
 // mutates reports whether the operation changes bytes of a region.
 func (o Opcode) mutates() bool { return o != OpRead && o != OpFlush && !o.isMessage() }
@@ -61,8 +68,10 @@ func Ops(ops ...Opcode) OpSet {
 }
 
 const (
-	// AllOps is every operation on regions that this package knows.
+	// AllOps is every operation on one range of a region.
 	AllOps OpSet = 1<<OpSend - 2
+	// WholeOps are those that a region does as a whole or not at all.
+	WholeOps OpSet = 1<<OpAppend | 1<<OpWriteAtomic
 	// MessageOps are those between peers, which name no region.
 	MessageOps OpSet = 1<<OpSend | 1<<OpRecv | 1<<OpImmediate
 )

@@ -37,6 +37,14 @@ type Resizer interface {
 	Resize(ctx context.Context, size int64) error
 }
 
+// Sparse is a Handle whose region need not have space for all of its bytes.
+type Sparse interface {
+	// Allocated returns ranges within [off, off+n) that have space: in order,
+	// neither overlapping nor adjacent. It may return only the first few and
+	// then says at which offset to go on; otherwise that is off+n.
+	Allocated(ctx context.Context, off, n int64) (ranges []Range, next int64, err error)
+}
+
 // Mapped is a Handle whose bytes may be plain memory.
 type Mapped interface {
 	// Memory returns them, or nil. Using them takes neither write-back nor a guard against faults.

@@ -196,6 +196,9 @@ func (s span) sharesStripe(o span) bool {
 
 // lockRange returns the bytes that op's request touches, to whole blocks.
 func lockRange(op *Op) span {
+	if op.Op.isWhole() {
+		return hull(op)
+	}
 	block := int64(op.Region.dev.info.BlockSize)
 	return span{roundDown(op.Offset, block), roundUp(op.Offset+op.length, block)}
 }

@@ -13,7 +13,7 @@ type Rights uint8
 // The rights, and their union.
 const (
 	Read  Rights = 1 << iota // Read
-	Write                    // Write, Discard, WriteZeroes and atomics
+	Write                    // Write, Append, WriteAtomic, Discard, WriteZeroes and atomics
 
 	ReadOnly  = Read
 	WriteOnly = Write

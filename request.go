@@ -17,7 +17,7 @@ type Request struct {
 	// have none, unless they Invalidate one.
 	Region *Region
 	// Offset is in bytes from the start of the region, at any alignment;
-	// for atomics a multiple of 8.
+	// for atomics a multiple of 8. Append and WriteAtomic take none.
 	Offset int64
 	// Length is in bytes, for Discard and WriteZeroes only.
 	Length int64
@@ -31,7 +31,14 @@ type Request struct {
 	Compare uint64
 	// Swap is what CompareSwap stores; FetchAdd adds it; Immediate sends it.
 	Swap uint64
+	// Ranges are where a WriteAtomic stores its memory, in their order: none of
+	// them empty, no two overlapping. Like Vec's, their array belongs to the
+	// stack until the completion.
+	Ranges []Range
 }
+
+// A Range is some bytes of a region.
+type Range struct{ Offset, Length int64 }
 
 // A Completion is how one request ended.
 type Completion struct {
@@ -41,8 +48,9 @@ type Completion struct {
 	// received. It is less than what was asked only when Err is not nil, or
 	// when the message that a Recv took was shorter.
 	N int64
-	// Value is the old value of the word, for atomics, and for a Recv of an
-	// Immediate message what the peer sent.
+	// Value is the old value of the word, for atomics, for an Append the offset
+	// at which its memory is stored, and for a Recv of an Immediate message what
+	// the peer sent.
 	Value uint64
 	// Flags say of what kind the message was that a Recv took: Solicited,
 	// Invalidate, Immediate.
@@ -94,6 +102,9 @@ func (r *Request) check(dev *Device, noCopy bool) error {
 	}
 	if err := r.checkMemory(dev); err != nil || r.Op == OpFlush {
 		return err
+	}
+	if r.Op.isWhole() || r.Ranges != nil {
+		return r.checkWhole(dev)
 	}
 	n, end := r.size(), reg.Size()
 	if r.Offset < 0 || n > end || r.Offset > end-n {

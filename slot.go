@@ -76,6 +76,12 @@ func (o *Op) CompleteWord(old uint64) {
 	o.ch.finished = append(o.ch.finished, o)
 }
 
+// CompleteAppend ends an Append: all of its memory is stored, from at on.
+func (o *Op) CompleteAppend(at int64) {
+	o.n, o.err, o.value = o.length, nil, uint64(at)
+	o.ch.finished = append(o.ch.finished, o)
+}
+
 // CompleteMessage ends a Recv: a message of n bytes is in its memory. flags has
 // Solicited, Invalidate and Immediate as they apply; value is what the last of
 // them carried.

@@ -49,7 +49,7 @@ func (n *counts) ended(op *Op) {
 	switch op.Op {
 	case OpRead, OpRecv:
 		n.read += op.n
-	case OpWrite, OpSend:
+	case OpWrite, OpSend, OpAppend, OpWriteAtomic:
 		n.written += op.n
 	}
 }

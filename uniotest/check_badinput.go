@@ -45,6 +45,7 @@ func checkBadInput(r *rig) {
 		table = r.ifOffered(table, refusal{op.String() + " with a vector", unio.Request{Op: op, Region: r.reg, Vec: [][]byte{p[:8]}}, unio.ErrInvalid})
 	}
 	r.refuse(table)
+	r.badRanges()
 	r.badCalls()
 }
 
@@ -117,6 +118,14 @@ func checkUnsupported(r *rig) {
 			q.Length = 512
 		}
 		table = append(table, refusal{op.String(), q, unio.ErrUnsupported}, refusal{op.String(), q, errors.ErrUnsupported})
+	}
+	for _, q := range []unio.Request{
+		{Op: unio.OpAppend, Region: r.reg, Data: make([]byte, 512)},
+		{Op: unio.OpWriteAtomic, Region: r.reg, Data: make([]byte, 512), Ranges: []unio.Range{{Length: 512}}},
+	} {
+		if !r.ops.Has(q.Op) {
+			table = append(table, refusal{q.Op.String(), q, unio.ErrUnsupported})
+		}
 	}
 	if len(table) == 0 {
 		r.Logf("not applicable: the device offers everything: natively %v, and %v", r.info.Native, r.info.Provided)

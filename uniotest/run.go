@@ -32,6 +32,8 @@ var checks = []check{
 	{"Fence", checkFence},
 	{"Atomics", checkAtomics},
 	{"Counting", checkCounting},
+	{"Append", checkAppend},
+	{"WriteAtomic", checkWriteAtomic},
 	{"Durability", checkDurability},
 	{"Crash", checkCrash},
 	{"Protection", checkProtection},

@@ -96,12 +96,14 @@ func (d *Device) Image(region string, rng *rand.Rand) ([]byte, error) {
 // A provider is the outer face of a controller.
 type provider struct{ c *controller }
 
-// Info is that of the inner device but for the atomic unit.
+// Info is that of the inner device but for the atomic unit, and for operations
+// on several ranges or none given, of which it would not know what they touch.
 func (p *provider) Info() unio.Info {
 	i := p.c.inner.Info()
 	i.Provider = "crash+" + i.Provider
 	i.AtomicUnit = p.c.cfg.AtomicUnit
 	i.Persistence = unio.Power
+	i.Native &^= unio.WholeOps
 	return i
 }
 

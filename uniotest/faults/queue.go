@@ -174,6 +174,10 @@ func end(op *unio.Op, c unio.Completion) {
 		op.CompleteWord(c.Value)
 		return
 	}
+	if c.Err == nil && op.Op == unio.OpAppend {
+		op.CompleteAppend(int64(c.Value))
+		return
+	}
 	op.Complete(c.N, c.Err)
 }
 
