@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup-test setup-demo setup-bench build test check vet format lint cross unit \
-	check-clean fuzz crash demo bench clean test-kernel setup-kernel
+	check-clean fuzz soak garbage crash demo bench clean test-kernel setup-kernel
 
 MODULES := . bench tools
 # A tool that tools/go.mod pins, run in the current directory.
@@ -75,6 +75,14 @@ fuzz:
 ## crash: many more crash points of a pool (POINTS=200000; some minutes)
 crash:
 	@VOLUME_POINTS=$(or $(POINTS),200000) go test -count=1 -timeout 2h -v -run 'TestCrash$$' ./provider/volume
+
+## soak: a day's operations in DURATION (10m): random verified work on all kinds of exports, by clients that come and go; ends at the first wrong byte
+soak:
+	@go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./target -soak $(or $(DURATION),10m)
+
+## garbage: what is no protocol, or was one, comes to a target's port for DURATION (10m)
+garbage:
+	@go test -count=1 -timeout 0 -v -run '^TestGarbage$$' ./target -garbage $(or $(DURATION),10m)
 
 ## clean: remove what make has built
 clean:

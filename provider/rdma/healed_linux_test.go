@@ -1,6 +1,7 @@
 package rdma
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"testing"
@@ -94,9 +95,11 @@ func (h *healing) post(each int) {
 // take waits for some completions.
 func (h *healing) take() {
 	var done [16]unio.Completion
-	n, err := h.ch.Wait(h.t.Context(), done[:])
+	ctx, stop := context.WithTimeout(h.t.Context(), patience/2)
+	defer stop()
+	n, err := h.ch.Wait(ctx, done[:])
 	if err != nil {
-		h.t.Fatal(err)
+		h.t.Fatalf("%d of %d requests have ended, and no more do: %v", len(h.ended), len(h.reqs), err)
 	}
 	for _, c := range done[:n] {
 		if _, twice := h.ended[c.ID]; twice {
