@@ -90,7 +90,7 @@ func soak(t *testing.T, addr, name string, rng *rand.Rand) int64 {
 		return 0
 	}
 	accesses := strings.Fields("randrw randrw randwrite rw write fetch-add compare-swap")
-	access, err := workload.ParseAccess(accesses[rng.IntN(len(accesses))], rng.IntN(101))
+	access, err := workload.ParseAccess(accesses[rng.IntN(len(accesses))], rng.IntN(100)) // percent of reads; without any Write there would be nothing to verify
 	if err != nil {
 		t.Error(err)
 		return 0
