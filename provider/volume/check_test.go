@@ -56,12 +56,12 @@ func TestCheckNames(t *testing.T) {
 			cfg := r.config()
 			found, err := Check(t.Context(), cfg, true)
 			must(t, err)
-			text := ""
+			var text strings.Builder
 			for _, p := range found {
-				text += p.String() + "\n"
+				text.WriteString(p.String() + "\n")
 			}
-			if !strings.Contains(text, c.says) || (len(found) == 0) != (c.says == "") {
-				t.Errorf("found %q, want %q", text, c.says)
+			if !strings.Contains(text.String(), c.says) || (len(found) == 0) != (c.says == "") {
+				t.Errorf("found %q, want %q", text.String(), c.says)
 			}
 			must(t, cfg.Catalogue.Close())
 			must(t, cfg.Members[0].Device.Close())

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -285,10 +286,8 @@ func (h *history) identify(v *modelVolume, there map[string]VolumeInfo) (VolumeI
 		if !ok {
 			continue
 		}
-		for _, s := range v.sizes {
-			if s == info.Size {
-				return info, nil
-			}
+		if slices.Contains(v.sizes, info.Size) {
+			return info, nil
 		}
 		return info, fmt.Errorf("volume %q has %d bytes, not one of %v", name, info.Size, v.sizes)
 	}

@@ -2,6 +2,7 @@ package volume
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/unio-stack/unio"
 	"github.com/unio-stack/unio/provider/volume/catalogue"
@@ -87,12 +88,7 @@ func (k *keeper) serveFaults() {
 }
 
 func containsState(all []*state, st *state) bool {
-	for _, o := range all {
-		if o == st {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(all, st)
 }
 
 // sortParked ends what is cancelled and makes jobs of what has to be one.
