@@ -88,7 +88,7 @@ func (q *queuePair) partingWords() bool {
 	for {
 		if q.goodbye.word {
 			if q.out == nil {
-				q.out = q.domain.scratch.outbox(false)
+				q.out = q.domain.scratch.outbox(false, false)
 			}
 			q.goodbye.word = !q.sender().Fill(q.out.batch)
 		}

@@ -15,7 +15,7 @@ func (q *queuePair) fill() bool {
 		if !q.sender().Active() && !q.begin() {
 			return false
 		}
-		q.out = q.domain.scratch.outbox(q.peer.CRC && q.peer.IRD > 0)
+		q.out = q.domain.scratch.outbox(q.peer.CRC && q.peer.IRD > 0, q.sender().Left() > shortBatch)
 	}
 	b := q.out.batch
 	for messages := 0; takesMore(b.Size(), messages); messages++ {

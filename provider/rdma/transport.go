@@ -61,7 +61,8 @@ type outbox struct {
 }
 
 // Exposed memory is copied before it is written, with CRCs: others may change it between the CRC and the write. As many octets as
-// a batch has are, at a time, where few connections write; where many do, or their peers do not read, as many as an FPDU has.
+// a batch has are, at a time, where messages are long and few connections write; where messages are short, or many write, or their
+// peers do not read, as many as an FPDU has.
 const (
 	largeSpare  = maxBatch
 	smallSpare  = 64 << 10
@@ -97,14 +98,14 @@ type scratch struct {
 	batches           sync.Pool    // of *batch
 }
 
-// outbox lends an outbox; with CRCs there is to be memory for what may change.
-func (s *scratch) outbox(crc bool) *outbox {
+// outbox lends an outbox; with CRCs there is to be memory for what may change, in messages that are long or not.
+func (s *scratch) outbox(crc, long bool) *outbox {
 	o, ok := s.outboxes.Get().(*outbox)
 	if !ok {
 		o = newOutbox()
 	}
 	if lent := s.lent.Add(1); crc {
-		o.provide(lent <= largeSpares)
+		o.provide(long && lent <= largeSpares)
 	}
 	return o
 }
