@@ -68,8 +68,11 @@ var schemes = []Scheme{
 	{
 		Name: "mem", Help: "memory of this process, gone when it is closed",
 		Examples: []string{"mem:?size=1GiB", "mem:scratch?size=64MiB"},
-		Options:  []Option{{"size", "SIZE", "its length; needed"}},
-		open:     mem.OpenURL,
+		Options: []Option{
+			{"size", "SIZE", "its length; needed"},
+			{"populate", "0, 1", "take all of the memory from the system at once"},
+		},
+		open: mem.OpenURL,
 	},
 	{
 		Name: "dax", Help: "a file or device mapped into memory; persistent memory without system calls",
@@ -87,6 +90,8 @@ var schemes = []Scheme{
 		Examples: []string{"rdma://host/disk", "rdma://10.0.0.1:7471?crc=off", "rdma://host/disk?tls-ca=ca.pem&tls-cert=me.pem&tls-key=me.key"},
 		Options: []Option{
 			{"readonly", "0, 1", "open a region for reading only"},
+			{"inflight", "0, or SIZE", "have the target reserve memory for so much at a time"},
+			{"pattern", "unknown, random, sequential", "tell the target how a region is going to be used"},
 			{"crc", "default, on, off", "checksums beside TCP's: ask for them, insist, or refuse"},
 			{"keepalive", "10s, or TIME", "find a dead peer within that time; 0s: never"},
 			{"handshake", "5s, or TIME", "how long connecting may take"},

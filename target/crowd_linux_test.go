@@ -185,7 +185,7 @@ func TestThousandClients(t *testing.T) {
 	if each := (most - before) / crowdClients; each > 160<<10 {
 		t.Errorf("%d bytes of heap for each connection", each)
 	}
-	if s.Exports[0].MemoryWaits == 0 {
+	if s.Exports[0].MemoryWaits == 0 && !raceDetector { // with it the clients are slower than the target
 		t.Error("nobody had to wait for memory")
 	}
 	if s.Admitted != crowdClients {

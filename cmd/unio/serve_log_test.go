@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -46,10 +47,28 @@ func TestLineLimit(t *testing.T) {
 	}
 }
 
+// A lockedBuffer may be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer // guarded by mu
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
 // Of many peers that are not let in, few have lines; of the others it is said how many they are.
 func TestEventLogIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out lockedBuffer
 		l := newEventLog(&out, &serveconfig.Config{LogLevel: slog.LevelInfo})
 		peer := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7}
 		count := func(words string) int { return strings.Count(out.String(), words) }
