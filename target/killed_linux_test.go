@@ -157,8 +157,8 @@ func testKilledClient(t *testing.T, dev *unio.Device) {
 		t.Errorf("%d descriptors are open, and %d were after the first client was killed", n, files)
 	}
 	s := tg.Stats()
-	if s.Admitted != 1+kills*(1+havocChannels) {
-		t.Errorf("%d connections were admitted, want %d: nobody had to connect again", s.Admitted, 1+kills*(1+havocChannels))
+	if most := int64(1 + kills*(1+havocChannels)); s.Admitted > most { // fewer if one was killed before it had all of its channels
+		t.Errorf("%d connections were admitted, and %d are needed: somebody had to connect again", s.Admitted, most)
 	}
 	stop()
 	all.Wait()

@@ -26,8 +26,8 @@ type session struct {
 	message int // bytes of each slot's memory
 	slots   int // in use
 	most    int
-	batch   *peerBatch // nil while it waits
-	done    [sessionBatch]unio.Completion
+	batch   *peerBatch                        // nil while it waits
+	done    [sessionBatch / 2]unio.Completion // as many as are looked at at a time
 	sink    bool
 	tally   *peerTally
 	batches *sync.Pool // of *peerBatch, shared with the other sessions
@@ -47,7 +47,7 @@ func (b *peerBatch) add(r unio.Request) {
 
 const (
 	firstSlots   = 8
-	sessionBatch = 16 // completions looked at, and requests posted, at a time
+	sessionBatch = 16 // requests posted at a time
 )
 
 // attend serves one peer until it is gone or ctx ends. It is a goroutine for
