@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/metrics"
 	"testing"
 	"time"
 
@@ -44,12 +45,12 @@ func openFiles() int {
 
 // heap returns how many bytes of memory are in use, Buffers and what nobody refers to any more aside.
 func heap() int64 {
-	var m runtime.MemStats
 	for range 2 { // what a sync.Pool has goes with the second
 		runtime.GC()
 	}
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}} // what was made since then may be in use or not
+	metrics.Read(live)
+	return int64(live[0].Value.Uint64())
 }
 
 // becomes waits until what holds, and fails the test if that takes too long.
