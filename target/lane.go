@@ -30,7 +30,7 @@ type lane struct {
 	revoked bool   // guarded by mu
 	calm    bool   // quiet is closed; guarded by mu
 	closing bool   // run is to return; guarded by mu
-	told    counts // as of when somebody last left the channel; guarded by mu
+	told    counts // as of the last tell, or when somebody last left the channel; guarded by mu
 
 	// What follows is owned by who is at the channel.
 
@@ -146,6 +146,9 @@ func (l *lane) work() (ended int) {
 	for round := 0; ; round++ {
 		l.post(b)
 		l.reap(b)
+		if len(b.ios) > 0 {
+			l.tell() // before anybody knows that they have ended
+		}
 		for at := 0; at < len(b.ios); {
 			n := min(len(b.ios)-at, finishBatch)
 			l.finish(b.ios[at : at+n])
@@ -162,6 +165,14 @@ func (l *lane) work() (ended int) {
 	}
 	l.ended.Put(b)
 	return ended
+}
+
+// tell updates what is told of the lane.
+func (l *lane) tell() {
+	l.mu.Lock()
+	l.counts.inFlight = len(l.places) - len(l.free)
+	l.told = l.counts
+	l.mu.Unlock()
 }
 
 // post posts some of what is in the queue, as far as there are places.
