@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -26,6 +27,7 @@ const (
 	servers     = 48 // forwarded ports, from firstServer on
 	bootLimit   = 2 * time.Minute
 	guestLimit  = 10 * time.Minute // whatever becomes of the test
+	portTries   = 5
 )
 
 // A Guest is a running kernel. Its methods may be called by any test that ends before the one that started it.
@@ -45,21 +47,36 @@ func Start(t testing.TB, dir string) *Guest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &Guest{token: rand.Text(), next: firstServer}
+	for try := 1; ; try++ {
+		g := &Guest{token: rand.Text(), next: firstServer}
+		diagnosis, err := g.boot(t, dir)
+		if err == nil {
+			return g
+		}
+		if try == portTries || !strings.Contains(diagnosis, "host forwarding") { // somebody else has taken a port meanwhile
+			t.Fatalf("the guest did not boot: %v\n%s", err, diagnosis)
+		}
+		t.Logf("once more, with other ports: %s", diagnosis)
+	}
+}
+
+// boot starts the emulator. On failure it returns what that has said.
+func (g *Guest) boot(t testing.TB, dir string) (diagnosis string, err error) {
+	t.Helper()
 	args := []string{"-t", strconv.Itoa(int(guestLimit.Seconds()))}
 	args = append(args, g.forward(t)...)
 	args = append(args, filepath.Join(dir, "guest/runner"))
 	cmd := exec.Command(filepath.Join(dir, "run"), args...)
 	cmd.Env = append(cmd.Environ(), "KERNEL_PEER_TOKEN="+g.token)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // run ends qemu
-	var diagnosis bytes.Buffer
-	cmd.Stderr = &diagnosis
+	var said bytes.Buffer
+	cmd.Stderr = &said
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	stop := func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
@@ -70,10 +87,10 @@ func Start(t testing.TB, dir string) *Guest {
 	timer.Stop()
 	if line != "listening\n" {
 		stop()
-		t.Fatalf("the guest did not boot: %q, %v\n%s", line, err, diagnosis.Bytes())
+		return said.String(), fmt.Errorf("%q, %v", line, err)
 	}
 	t.Cleanup(stop)
-	return g
+	return "", nil
 }
 
 // forward chooses ports of this machine for the runner and the servers, and returns run's options for them.
