@@ -43,7 +43,7 @@ const (
 	// while we are at the next ones.
 	shortBatch = 64 << 10
 	// maxBatch is how many octets of payload are named before they are written; what a cancelled request has to copy. The
-	// scheduler's slot is held for as long as TCP takes to copy them, some 80 µs.
+	// scheduler's slot is held for as long as TCP takes to copy them.
 	maxBatch = 512 << 10
 	// copyLimit is up to how many octets payload is copied next to its header, which is cheaper than a piece of its own.
 	copyLimit = 256
